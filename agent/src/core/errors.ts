@@ -1,0 +1,30 @@
+/** What a caller can act on; details belong in the message and the cause. */
+export type AgentErrorCode =
+  | "config-invalid"
+  | "config-missing"
+  | "external-interface-not-found"
+  | "subnet-exhausted"
+  | "lease-lost"
+  | "store-unavailable"
+  | "kernel-refused"
+  | "file-unusable"
+  | "listen-failed"
+  | "options-invalid";
+
+/** An operating error: something outside the program is wrong, and the message says what, where and the remedy. */
+export class AgentError extends Error {
+  override readonly name = "AgentError";
+  readonly code: AgentErrorCode;
+  /** Whether the same call may succeed later without anybody changing anything. */
+  readonly retryable: boolean;
+
+  constructor(
+    code: AgentErrorCode,
+    message: string,
+    options: { readonly retryable?: boolean; readonly cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryable = options.retryable ?? false;
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * JSON as flannel's agents read it (Go's encoding/json v1, spec 02 section 2): member names match whatever their case,
+ * later members win, `null` leaves a default alone, whole numbers are plain digits. Everything read here comes from an
+ * operator or from another node, so each refusal says which member, what was found and what is expected.
+ */
+import { AgentError } from "./errors.ts";
+
+/** Deepest nesting accepted; real documents need three. Keeps recursion over hostile values bounded. */
+const MAX_JSON_DEPTH = 64;
+
+/** Bounds of a whole number, both included. */
+export interface IntegerBounds {
+  /** 0 unless given. */
+  readonly min?: number;
+  /** 2⁵³−1 unless given. */
+  readonly max?: number;
+}
+
+/** The members of one JSON object. A fallback is returned for an absent member and for `null`. */
+export interface ObjectReader {
+  /** @throws AgentError "config-invalid"; never shows the value, which may be a secret */
+  string<Fallback extends string | undefined>(name: string, fallback: Fallback): string | Fallback;
+  /** @throws AgentError "config-invalid" */
+  boolean<Fallback extends boolean | undefined>(
+    name: string,
+    fallback: Fallback,
+  ): boolean | Fallback;
+  /** Digits only: `24.0`, `1e1` and `"24"` are refused. @throws AgentError "config-invalid" */
+  integer<Fallback extends number | undefined>(
+    name: string,
+    fallback: Fallback,
+    bounds?: IntegerBounds,
+  ): number | Fallback;
+  /** The value as parsed, `null` included; undefined when absent. */
+  raw(name: string): unknown;
+  /** Whether the member is there, even as `null`. */
+  present(name: string): boolean;
+  /** The members that are none of these, as spelled, for a warning. */
+  unknownNames(known: readonly string[]): readonly string[];
+}
+
+/** How numbers that are not plain digits were written, by the object and the member they are in. */
+const otherNumbers = new WeakMap<object, Map<string, string>>();
+
+/**
+ * Reads one JSON value and nothing after it; `what` names the text in messages.
+ * @throws AgentError "config-invalid" with one line that shows none of the text, which may hold secrets
+ */
+export function parseJson(text: string, what?: string): unknown {
+  const prefix = what === undefined ? "" : `${what}: `;
+  if (isDeeperThan(text, MAX_JSON_DEPTH))
+    throw new AgentError(
+      "config-invalid",
+      `${prefix}invalid JSON: nested deeper than ${MAX_JSON_DEPTH}`,
+    );
+  try {
+    return JSON.parse(text, noteOtherNumbers) as unknown;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new AgentError("config-invalid", `${prefix}invalid JSON: ${withoutExcerpt(reason)}`);
+  }
+}
+
+/**
+ * Opens a parsed value as an object; `what` names it in every message. `null` and absent are an object without members.
+ * @throws AgentError "config-invalid"
+ */
+export function openObject(value: unknown, what: string): ObjectReader {
+  if (value !== undefined && (typeof value !== "object" || Array.isArray(value)))
+    throw new AgentError("config-invalid", `${what} is ${typeName(value)}: expected a JSON object`);
+  return new FoldedMembers(value ?? {}, what);
+}
+
+class FoldedMembers implements ObjectReader {
+  readonly #object: object;
+  readonly #what: string;
+  /** Folded name → every member that folds to it, in order. */
+  readonly #members = new Map<string, { readonly name: string; readonly value: unknown }[]>();
+
+  constructor(object: object, what: string) {
+    this.#object = object;
+    this.#what = what;
+    for (const [name, value] of Object.entries(object) as [string, unknown][]) {
+      const folded = foldName(name);
+      const earlier = this.#members.get(folded);
+      if (earlier === undefined) this.#members.set(folded, [{ name, value }]);
+      else earlier.push({ name, value });
+    }
+  }
+
+  string<Fallback extends string | undefined>(name: string, fallback: Fallback): string | Fallback {
+    return this.#last(name, fallback, (value) => {
+      if (typeof value !== "string") throw this.#refusal(name, typeName(value), "a string");
+      return value;
+    });
+  }
+
+  boolean<Fallback extends boolean | undefined>(
+    name: string,
+    fallback: Fallback,
+  ): boolean | Fallback {
+    return this.#last(name, fallback, (value) => {
+      if (typeof value !== "boolean")
+        throw this.#refusal(name, describeValue(value), "true or false");
+      return value;
+    });
+  }
+
+  integer<Fallback extends number | undefined>(
+    name: string,
+    fallback: Fallback,
+    { min = 0, max = Number.MAX_SAFE_INTEGER }: IntegerBounds = {},
+  ): number | Fallback {
+    return this.#last(name, fallback, (value, spelled) => {
+      const written = otherNumbers.get(this.#object)?.get(spelled);
+      const plain = typeof value === "number" && Number.isSafeInteger(value) && !written;
+      if (!plain || value < min || value > max)
+        throw this.#refusal(
+          name,
+          written ?? describeValue(value),
+          `a whole number ${rangeText(min, max)}`,
+        );
+      return value;
+    });
+  }
+
+  raw(name: string): unknown {
+    return this.#members.get(foldName(name))?.at(-1)?.value;
+  }
+
+  present(name: string): boolean {
+    return this.#members.has(foldName(name));
+  }
+
+  unknownNames(known: readonly string[]): readonly string[] {
+    const folded = new Set(known.map(foldName));
+    return [...this.#members]
+      .filter(([name]) => !folded.has(name))
+      .flatMap(([, members]) => members.map((member) => member.name));
+  }
+
+  /** `null` leaves what an earlier member of the same name said. */
+  #last<Value, Fallback>(
+    name: string,
+    fallback: Fallback,
+    read: (value: unknown, spelled: string) => Value,
+  ): Value | Fallback {
+    let result: Value | Fallback = fallback;
+    for (const { name: spelled, value } of this.#members.get(foldName(name)) ?? [])
+      if (value !== null && value !== undefined) result = read(value, spelled);
+    return result;
+  }
+
+  #refusal(name: string, found: string, expected: string): AgentError {
+    return new AgentError(
+      "config-invalid",
+      `${this.#what}: ${name} is ${found}: expected ${expected}`,
+    );
+  }
+}
+
+/** As Go folds names: case, and the one letter outside ASCII whose case folding JavaScript's lower-casing leaves out (ſ). */
+function foldName(name: string): string {
+  return name.toLowerCase().replaceAll("\u017f", "s");
+}
+
+function noteOtherNumbers(
+  this: object,
+  key: string,
+  value: unknown,
+  context?: { readonly source?: string },
+): unknown {
+  const source = context?.source ?? "";
+  if (typeof value === "number" && !/^(0|-?[1-9]\d*)$/.test(source)) {
+    const written = otherNumbers.get(this);
+    if (written === undefined) otherNumbers.set(this, new Map([[key, clip(source)]]));
+    else written.set(key, clip(source));
+  }
+  return value;
+}
+
+/** Counts brackets outside strings; text that is not JSON may count wrongly, and is refused by the parser anyway. */
+function isDeeperThan(text: string, limit: number): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let index = 0; index < text.length; index++) {
+    const letter = text.charAt(index);
+    if (letter === '"') inString = !inString;
+    else if (inString && letter === "\\") index++;
+    else if (!inString && (letter === "[" || letter === "{")) depth++;
+    else if (!inString && (letter === "]" || letter === "}")) depth--;
+    if (depth > limit) return true;
+  }
+  return false;
+}
+
+/** V8 quotes the text around the error: cut that off, keep what and where. */
+function withoutExcerpt(reason: string): string {
+  const [short = ""] = reason.split(/, (?:\.\.\.)?"/);
+  return short.replaceAll(/\p{Cc}/gu, "?");
+}
+
+/** A value for an error message: scalars as written, arrays and objects by their kind, long text cut. */
+export function describeValue(value: unknown): string {
+  if (typeof value === "object") return typeName(value);
+  return clip(JSON.stringify(value) ?? typeName(value));
+}
+
+function clip(text: string): string {
+  return text.length > 64 ? `${text.slice(0, 64)}…` : text;
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "an array";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
+}
+
+function rangeText(min: number, max: number): string {
+  return max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+}
