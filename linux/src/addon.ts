@@ -1,0 +1,138 @@
+/**
+ * Finds the native half (`addon/linux.c`): prebuilt for this platform, or compiled on first use into
+ * `build/`, keyed by what it is made from.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+
+declare const socketBrand: unique symbol;
+declare const readerBrand: unique symbol;
+
+/** A netlink socket of the addon; closed by it, at the latest when its environment ends. */
+export interface SocketHandle {
+  readonly [socketBrand]: true;
+}
+
+/** A socket that joined multicast groups, and the thread that reads it. */
+export interface ReaderHandle {
+  readonly [readerBrand]: true;
+}
+
+/** What the addon offers. A number in place of a value is an errno. */
+interface Addon {
+  openSocket(
+    protocol: number,
+    namespace: string | null,
+    receiveBufferBytes: number,
+  ): SocketHandle | number;
+  /** An exchange under way is finished first. */
+  closeSocket(socket: SocketHandle): void;
+  /**
+   * Sends messages and returns what comes back, without acknowledgements. With `acknowledge`, asks
+   * for one where needed to know the end; without, the one message is a dump and ends by itself.
+   * The bytes must stay as they are until it is done.
+   */
+  exchange(
+    socket: SocketHandle,
+    messages: Uint8Array,
+    acknowledge: boolean,
+  ): Promise<Uint8Array | number>;
+  exchangeSync(
+    socket: SocketHandle,
+    messages: Uint8Array,
+    acknowledge: boolean,
+  ): Uint8Array | number;
+  /** `wake` is called after something came that `takeEvents` has not taken. */
+  openReader(
+    protocol: number,
+    namespace: string | null,
+    groups: readonly number[],
+    receiveBufferBytes: number,
+    wake: () => void,
+  ): ReaderHandle | number;
+  /** Everything since the last call; `errno` when nothing will come any more. */
+  takeEvents(reader: ReaderHandle): {
+    readonly bytes: Uint8Array;
+    readonly overrun: boolean;
+    readonly errno: number;
+  };
+  closeReader(reader: ReaderHandle): void;
+  /** An open file of a new network namespace, or a negative errno. */
+  createNamespace(): number;
+  /** Makes the file and binds the namespace to it; an errno, or 0. */
+  nameNamespace(descriptor: number, path: string): number;
+  /** Undoes the binding; an errno, or 0. */
+  unnameNamespace(path: string): number;
+}
+
+/** The addon can be neither found nor made. */
+export class AddonError extends Error {
+  override readonly name = "AddonError";
+}
+
+/** A compiler that needs longer for one small file hangs. */
+const COMPILE_TIMEOUT_MS = 120_000;
+
+const PACKAGE_DIRECTORY = dirname(import.meta.dirname);
+const SOURCE = join(PACKAGE_DIRECTORY, "addon", "linux.c");
+const FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-pthread"];
+
+const require = createRequire(import.meta.url);
+
+/** glibc's version is only reported where glibc is. */
+function libc(): "glibc" | "musl" {
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
+  return header.glibcVersionRuntime === undefined ? "musl" : "glibc";
+}
+
+function prebuiltPath(): string | undefined {
+  const prebuilds = join(PACKAGE_DIRECTORY, "prebuilds");
+  if (!existsSync(prebuilds)) return undefined;
+  const path = join(prebuilds, `${process.platform}-${process.arch}-${libc()}`, "linux.node");
+  return existsSync(path) ? path : undefined;
+}
+
+/** Compiles under a name of its own and renames it, so that processes doing the same never meet half a file. */
+function compile(path: string, headers: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const unfinished = `${path}.${process.pid}`;
+  const result = spawnSync("cc", [...FLAGS, "-I", headers, "-o", unfinished, SOURCE], {
+    encoding: "utf8",
+    timeout: COMPILE_TIMEOUT_MS,
+  });
+  if (result.error === undefined && result.status === 0) {
+    renameSync(unfinished, path);
+    return;
+  }
+  rmSync(unfinished, { force: true });
+  const said = result.error?.message ?? result.stderr.trim();
+  throw new AddonError(
+    `cannot compile ${SOURCE}: ${said}; install a C compiler (Debian: apt-get install gcc libc6-dev)`,
+  );
+}
+
+function builtPath(): string {
+  const headers = join(dirname(require.resolve("node-api-headers/package.json")), "include");
+  const key = createHash("sha256")
+    .update(readFileSync(SOURCE))
+    .update(JSON.stringify([FLAGS, process.platform, process.arch]))
+    .digest("hex")
+    .slice(0, 16);
+  const path = join(PACKAGE_DIRECTORY, "build", `linux-${process.arch}-${key}.node`);
+  if (!existsSync(path)) compile(path, headers);
+  return path;
+}
+
+let loaded: Addon | undefined;
+
+/** The addon, found or compiled when first asked for. @throws AddonError */
+export function loadAddon(): Addon {
+  if (process.platform !== "linux") {
+    throw new AddonError(`network namespaces and netlink are Linux's, this is ${process.platform}`);
+  }
+  loaded ??= require(prebuiltPath() ?? builtPath()) as Addon;
+  return loaded;
+}

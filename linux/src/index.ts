@@ -1,0 +1,75 @@
+/** Linux's own interfaces for Node. Values are plain and read-only; see README.md. */
+export { AddonError } from "./addon.ts";
+export {
+  type Address,
+  type AddressFilter,
+  type AddressState,
+  SCOPE,
+  addAddress,
+  putAddress,
+  removeAddress,
+} from "./address.ts";
+export { type Capability, NEEDS, type Need, capability } from "./capability.ts";
+export { CodecError, NetlinkError } from "./errors.ts";
+export {
+  type FdbEntry,
+  type FdbEntryState,
+  type FdbFilter,
+  addFdbEntry,
+  putFdbEntry,
+  removeFdbEntry,
+} from "./fdb.ts";
+export type { Family } from "./ip.ts";
+export {
+  type Link,
+  type LinkFilter,
+  type LinkReference,
+  type LinkSettings,
+  type NamespaceReference,
+  type NewLink,
+  type VethPeer,
+  addLink,
+  changeLink,
+  removeLink,
+} from "./link.ts";
+export { NetworkNamespace, createNamedNamespace, removeNamedNamespace } from "./namespaces.ts";
+export {
+  type Neighbour,
+  type NeighbourEntry,
+  type NeighbourFilter,
+  type NeighbourStateName,
+  addNeighbour,
+  putNeighbour,
+  removeNeighbour,
+} from "./neighbour.ts";
+export {
+  type Nexthop,
+  type NexthopFilter,
+  type NexthopMember,
+  type NexthopState,
+  addNexthop,
+  putNexthop,
+  removeNexthop,
+} from "./nexthop.ts";
+export type { Request } from "./request.ts";
+export {
+  type RouteEvent,
+  RouteEvents,
+  type RouteEventsOptions,
+  type WatchedKind,
+} from "./route-events.ts";
+export type { RouteHop } from "./route-hop.ts";
+export type { RouteLookup } from "./route-lookup.ts";
+export { RouteSocket, type RouteSocketOptions } from "./route-socket.ts";
+export {
+  BOOT_PROTOCOL,
+  MAIN_TABLE,
+  type Route,
+  type RouteFilter,
+  type RouteState,
+  type RouteType,
+  addRoute,
+  putRoute,
+  removeRoute,
+} from "./route.ts";
+export type { Vxlan } from "./vxlan.ts";
