@@ -1,0 +1,62 @@
+/**
+ * A backend is one way to carry pod traffic between nodes: a pure plan over the kernel's words. `open` looks once at what a
+ * predecessor left (to keep its hardware address) and reads its options; everything after that is `plan`, values to values.
+ * The daemon makes the kernel match the plan; no backend writes to it.
+ */
+import type { ExternalInterface } from "../core/external-interface.ts";
+import type { Ip } from "../core/ip.ts";
+import type { Lease, LeaseAttributes } from "../core/lease.ts";
+import type { NetworkConfig } from "../core/network-config.ts";
+import type { Kernel, RouteLookup } from "../kernel/kernel.ts";
+import type { DesiredState } from "../kernel/reconcile.ts";
+import type { Rejection } from "./peers.ts";
+import type { Log } from "../system/log.ts";
+import type { Random } from "../system/random.ts";
+
+export { enabledFamilies, selectPeers } from "./peers.ts";
+export type { Rejection, SelectedPeer } from "./peers.ts";
+
+export interface BackendContext {
+  readonly networkConfig: NetworkConfig;
+  /** The lease this node held before, if any: keep the VTEP MAC, keep the key. */
+  readonly previousLease: Lease | undefined;
+  readonly externalInterface: ExternalInterface;
+  readonly kernel: Kernel;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export interface BackendDefinition {
+  /** `Backend.Type` in net-conf.json, lower case. */
+  readonly type: string;
+  /** @throws AgentError "config-invalid" */
+  open(context: BackendContext): Promise<Backend>;
+}
+
+export interface Backend {
+  /** Published in our own lease for peers to read. */
+  readonly attributes: LeaseAttributes;
+  /** Largest pod packet, in bytes, that fits through after encapsulation. */
+  readonly mtu: number;
+  /** Addresses whose route decides between direct and encapsulated; empty when the plan does not depend on routes. */
+  lookups(peers: readonly Lease[]): readonly Ip[];
+  /**
+   * What the kernel should hold for these leases; only the device itself, and nothing removed, while `own` is undefined.
+   * A family of a peer that cannot be programmed is left out and named in `rejected`; so is a peer of another backend type.
+   */
+  plan(input: PlanInput): Plan;
+  /** Lets go of what `open` holds. Leaves the data path up: pods keep talking while the agent restarts. */
+  close(): Promise<void>;
+}
+
+export interface PlanInput {
+  readonly own: Lease | undefined;
+  /** Every peer, own lease not among them. */
+  readonly peers: readonly Lease[];
+  /** Answers to `lookups`, by destination; a destination without a route is absent. */
+  readonly routes: ReadonlyMap<Ip, RouteLookup>;
+}
+
+export interface Plan extends DesiredState {
+  readonly rejected: readonly Rejection[];
+}

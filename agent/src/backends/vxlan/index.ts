@@ -1,0 +1,208 @@
+/**
+ * vxlan: pod packets travel as Ethernet frames inside UDP between the nodes' public IPs (RFC 7348).
+ *
+ *   pod ─ cni0 ─ route 10.42.2.0/24 via 10.42.2.0 dev flannel.1 onlink      which node: its subnet's first address stands for it
+ *                  └─ neighbour 10.42.2.0 → 0e:…:02                          that node's VTEP MAC, from its lease
+ *                       └─ FDB 0e:…:02 → 192.0.2.2                           the public IP behind the MAC
+ *                            └─ UDP 8472 to 192.0.2.2, out of the external interface
+ *
+ * Each enabled family has a device of its own, `flannel.<VNI>` and `flannel-v6.<VNI>`, whose packets travel over that family. A peer
+ * costs one route, one neighbour and one FDB entry for each family; nothing is learned and nothing is flooded.
+ * With DirectRouting a peer on the node's own segment costs one plain route `via PUBLIC-IP` and no overhead; the others are
+ * encapsulated.
+ *
+ * A device that is deleted takes all its entries along. The next pass makes it again with the same MAC, which is why the MAC is
+ * fixed while the backend is open and published in the lease, and puts every peer back: nothing here reacts to an event, it
+ * only says what should be there. A device that is not what we want (VNI, port, source address, lower device) is replaced;
+ * MTU, learning and MAC of a good one are corrected while it carries packets.
+ *
+ * Unlike the reference the tunnel's source is the interface's own address, so that a node behind NAT can send (spec 10 V2), and the
+ * published MTU is that of the smaller device (V6).
+ */
+import { AgentError } from "../../core/errors.ts";
+import type { Family, PerFamily } from "../../core/ip.ts";
+import { localMac } from "../../core/mac.ts";
+import type { Mac } from "../../core/mac.ts";
+import type { Kernel, Link } from "../../kernel/kernel.ts";
+import { isCompatible } from "../../kernel/reconcile.ts";
+import type { Log } from "../../system/log.ts";
+import { enabledFamilies } from "../backend.ts";
+import type { Backend, BackendContext, BackendDefinition } from "../backend.ts";
+import { formatVxlanData, parseVxlanData, parseVxlanOptions } from "./config.ts";
+import type { VxlanOptions } from "./config.ts";
+import { TYPE, deviceName, planVxlan } from "./plan.ts";
+import type { VxlanPlan, VxlanSetup } from "./plan.ts";
+
+/**
+ * Bytes that encapsulation adds: outer IPv4 (20) or IPv6 (40), UDP (8), VXLAN (8), inner Ethernet (14).
+ * Source: RFC 7348 section 5, linux/vxlan.h VXLAN_HEADROOM, VXLAN6_HEADROOM.
+ */
+const OVERHEAD_BYTES: Record<Family, number> = { 4: 50, 6: 70 };
+/** Below these a device carries no packets of the family. Source: RFC 791 section 3.2, RFC 8200 section 5. */
+const SMALLEST_MTU: Record<Family, number> = { 4: 68, 6: 1280 };
+/** IFNAMSIZ without the zero byte at its end. Source: linux/if.h. */
+const LINK_NAME_LIMIT = 15;
+
+export const vxlan: BackendDefinition = { type: TYPE, open: openVxlan };
+
+async function openVxlan(context: BackendContext): Promise<Backend> {
+  const { networkConfig: config, externalInterface, log } = context;
+  const options = parseVxlanOptions(config.backendOptions, log);
+  if (options.mtu !== undefined && options.mtu > externalInterface.mtu)
+    log.warn(
+      { wanted: options.mtu, interface: externalInterface.name, mtu: externalInterface.mtu },
+      "option MTU is larger than the interface's, using the interface's",
+    );
+  const devices = await openDevices(context, options);
+  const setup: VxlanSetup = {
+    config,
+    vni: options.vni,
+    directRouting: options.directRouting,
+    devices,
+  };
+  const wanted = Object.values(devices);
+  const warnings = new VniWarnings(log, options.vni);
+  return {
+    attributes: {
+      publicIps: externalInterface.publicIps,
+      backendType: TYPE,
+      backendData: mapFamilies(devices, ({ mac }) => formatVxlanData(options.vni, mac)),
+    },
+    mtu: Math.min(...wanted.map(({ mtu }) => mtu)),
+    lookups: (peers) =>
+      options.directRouting
+        ? [...new Set(peers.flatMap(({ publicIps }) => Object.values(publicIps)))]
+        : [],
+    plan(input) {
+      const plan = planVxlan(setup, input);
+      warnings.update(plan.strangeVnis);
+      return plan;
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+/** The devices as they shall be, each with the MAC it keeps while the backend is open. */
+async function openDevices(
+  context: BackendContext,
+  options: VxlanOptions,
+): Promise<PerFamily<Link>> {
+  const families = enabledFamilies(context.networkConfig);
+  const names = families.map((family) => deviceName(family, options.vni));
+  const found = await existingLinks(context.kernel, names);
+  const devices: Partial<Record<Family, Link>> = {};
+  for (const family of families) {
+    const draft = draftDevice(context, options, family);
+    const existing = found.find((link) => isCompatible(link, draft));
+    const mac = existing?.mac ?? previousMac(context, family) ?? localMac(context.random.bytes(6));
+    devices[family] = { ...draft, mac };
+  }
+  return devices;
+}
+
+async function existingLinks(kernel: Kernel, names: readonly string[]): Promise<readonly Link[]> {
+  const objects = await kernel.dump({ links: names, networks: [], sysctls: [] });
+  return objects.filter((object) => object.kind === "link");
+}
+
+/** What a device without a MAC yet has. */
+const NO_MAC = localMac(new Uint8Array(6));
+
+/** @throws AgentError "config-invalid" */
+function draftDevice(context: BackendContext, options: VxlanOptions, family: Family): Link {
+  const { externalInterface } = context;
+  const { [family]: local } = externalInterface.addresses;
+  if (local === undefined || externalInterface.publicIps[family] === undefined)
+    throw new AgentError(
+      "config-invalid",
+      `interface ${externalInterface.name} has no IPv${family} address, but the network config enables IPv${family}`,
+    );
+  const name = deviceName(family, options.vni);
+  if (name.length > LINK_NAME_LIMIT)
+    throw new AgentError(
+      "config-invalid",
+      `Backend vxlan: VNI ${options.vni} makes the device name ${name}: at most ${LINK_NAME_LIMIT} letters, choose a smaller VNI`,
+    );
+  return {
+    kind: "link",
+    name,
+    type: "vxlan",
+    mac: NO_MAC,
+    mtu: deviceMtu(context, options, family),
+    up: true,
+    vxlan: {
+      vni: options.vni,
+      port: options.port,
+      local,
+      lowerLink: externalInterface.name,
+      learning: options.learning,
+      gbp: options.gbp,
+    },
+  };
+}
+
+/** @throws AgentError "config-invalid" */
+function deviceMtu(
+  { externalInterface }: BackendContext,
+  { mtu: wanted }: VxlanOptions,
+  family: Family,
+): number {
+  const { name, mtu: largest } = externalInterface;
+  // Linux would cut a larger one down, and pods would be told a MTU that does not fit.
+  const outer = Math.min(wanted ?? largest, largest);
+  const mtu = outer - OVERHEAD_BYTES[family];
+  if (mtu >= SMALLEST_MTU[family]) return mtu;
+  const least = SMALLEST_MTU[family] + OVERHEAD_BYTES[family];
+  throw new AgentError(
+    "config-invalid",
+    wanted === undefined
+      ? `interface ${name} has MTU ${largest}: vxlan over IPv${family} needs at least ${least}`
+      : `Backend vxlan: MTU is ${wanted}: vxlan over IPv${family} needs at least ${least}, on interface ${name} at most ${largest}`,
+  );
+}
+
+/** From the lease this node held before, so that peers need not learn a new one after a reboot. */
+function previousMac({ previousLease, log }: BackendContext, family: Family): Mac | undefined {
+  const data = previousLease?.backendType === TYPE ? previousLease.backendData[family] : undefined;
+  if (data === undefined) return undefined;
+  try {
+    return parseVxlanData(data).vtepMac;
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
+    log.warn({ err: error }, "our previous lease has unusable data, choosing a new VTEP MAC");
+    return undefined;
+  }
+}
+
+/** Peers with another VNI: programmed as the reference does, but most likely a mistake (spec 10 V11). Said once for each. */
+class VniWarnings {
+  readonly #log: Log;
+  readonly #ours: number;
+  #said: ReadonlySet<string> = new Set();
+
+  constructor(log: Log, ours: number) {
+    this.#log = log;
+    this.#ours = ours;
+  }
+
+  update(strange: VxlanPlan["strangeVnis"]): void {
+    const now = new Set<string>();
+    for (const { peer, vni } of strange) {
+      const key = `${peer.subnet} ${vni}`;
+      now.add(key);
+      if (!this.#said.has(key))
+        this.#log.warn(
+          { subnet: peer.subnet, publicIp: peer.publicIp, vni, ours: this.#ours },
+          "peer uses another VNI: its packets will not arrive",
+        );
+    }
+    this.#said = now;
+  }
+}
+
+function mapFamilies<In, Out>(values: PerFamily<In>, map: (value: In) => Out): PerFamily<Out> {
+  const mapped: Partial<Record<Family, Out>> = {};
+  if (values[4] !== undefined) mapped[4] = map(values[4]);
+  if (values[6] !== undefined) mapped[6] = map(values[6]);
+  return mapped;
+}

@@ -1,0 +1,226 @@
+/** What separates a kernel from a wish, as plain data: nothing here reads or writes a kernel. */
+import { assert } from "../core/assert.ts";
+import { familyOf } from "../core/ip.ts";
+import { identityOf, isCompatible, isExclusive, isSame, linkOfSysctl } from "./identity.ts";
+import type { Address, Change, KernelObject, Link, Route, Scope, Sysctl } from "./kernel.ts";
+import { isMadeByKernel, isOurs } from "./scope.ts";
+
+/** What a kernel should hold within a scope. */
+export interface DesiredState {
+  readonly scope: Scope;
+  readonly objects: readonly KernelObject[];
+  /**
+   * The wish is not whole yet, as before the lease is known: nothing is removed but a device that stands in the way of a wished
+   * one, so that the data path which a predecessor left goes on working.
+   */
+  readonly additive?: boolean;
+}
+
+/** A wished route that cannot be put, because the kernel's own route for the destination must not be touched (invariant D9). */
+export interface BlockedRoute {
+  readonly wanted: Route;
+  readonly obstacle: Route;
+}
+
+export interface Comparison {
+  /** Batches in the order to apply them; what one refuses decides what a later one may do. */
+  readonly stages: readonly (readonly Change[])[];
+  readonly blocked: readonly BlockedRoute[];
+}
+
+/** All changes in order; empty when the kernel holds the wish. `actual` is a dump of the wish's scope. */
+export function difference(
+  actual: readonly KernelObject[],
+  desired: DesiredState,
+): readonly Change[] {
+  return compare(actual, desired).stages.flat();
+}
+
+/**
+ * The difference in stages. A frame to a peer follows route → neighbour → FDB entry, so they come into being from the right and go from
+ * the left: at no instant does one name another that is not there, also while a peer's MAC changes (invariant D3).
+ */
+export function compare(actual: readonly KernelObject[], desired: DesiredState): Comparison {
+  const work = new Work(actual, desired);
+  const stages = [
+    [...removals(work.inTheWay), ...puts(work.put.link)],
+    [...puts(work.put.sysctl), ...puts(work.put.address), ...puts(work.put.fdb)],
+    puts(work.put.neighbour),
+    [...work.exchanges, ...puts(work.put.route), ...removals(work.remove.route)],
+    removals(work.remove.neighbour),
+    [...removals(work.remove.fdb), ...removals(work.remove.address), ...removals(work.remove.link)],
+  ];
+  return { stages: stages.filter((stage) => stage.length > 0), blocked: work.blocked };
+}
+
+type ByKind = Record<KernelObject["kind"], KernelObject[]>;
+
+/** One comparison while it is being made: sorts every object into what to do with it. */
+class Work {
+  readonly put: ByKind = emptyByKind();
+  readonly remove: ByKind = emptyByKind();
+  /** To be removed before anything is put. */
+  readonly inTheWay: KernelObject[] = [];
+  /** Removals and puts in turn, of routes that the kernel does not replace by itself. */
+  readonly exchanges: Change[] = [];
+  readonly blocked: BlockedRoute[] = [];
+  readonly #additive: boolean;
+  readonly #isOurs: (object: KernelObject) => boolean;
+  readonly #wanted: ReadonlyMap<string, KernelObject>;
+  readonly #actual: ReadonlyMap<string, readonly KernelObject[]>;
+  /** Links that are not there yet when the rest is put. */
+  readonly #created = new Set<string>();
+  /** Links whose neighbours the kernel drops, since their own MAC changes. Source: net/core/neighbour.c neigh_changeaddr. */
+  readonly #readdressed = new Set<string>();
+  /** Links that go, with all they carry. */
+  readonly #leaving = new Set<string>();
+
+  constructor(actual: readonly KernelObject[], desired: DesiredState) {
+    this.#additive = desired.additive ?? false;
+    this.#isOurs = isOurs(desired.scope);
+    this.#wanted = uniqueByIdentity(desired.objects);
+    const links = actual.filter((object) => object.kind === "link");
+    for (const object of desired.objects)
+      if (object.kind === "link") this.#compareLink(object, links);
+    for (const link of links) this.#compareUnwantedLink(link);
+    this.#actual = groupByIdentity(actual.filter((object) => this.#remains(object)));
+    for (const object of desired.objects) this.#compareWanted(object);
+    for (const [identity, objects] of this.#actual)
+      if (!this.#wanted.has(identity)) objects.forEach((object) => this.#drop(object));
+  }
+
+  #compareLink(wanted: Link, links: readonly Link[]): void {
+    const found = links.find((link) => link.name === wanted.name);
+    if (found !== undefined && isSame(found, wanted)) return;
+    this.put.link.push(wanted);
+    if (found !== undefined && isCompatible(found, wanted)) {
+      if (found.mac !== wanted.mac) this.#readdressed.add(wanted.name);
+      return;
+    }
+    this.#created.add(wanted.name);
+    // The kernel refuses the new device while one with its name, or with its VNI and port, is there.
+    for (const link of links)
+      if (isExclusive(link, wanted) && this.#isOurs(link) && !this.#leaving.has(link.name)) {
+        this.inTheWay.push(link);
+        this.#leaving.add(link.name);
+      }
+  }
+
+  /** Whether the kernel still holds this once the links are as wished: a device that is made anew starts empty. */
+  #remains(object: KernelObject): boolean {
+    const link = linkOf(object);
+    if (object.kind === "neighbour" && this.#readdressed.has(link)) return false;
+    return !this.#created.has(link);
+  }
+
+  #compareUnwantedLink(link: Link): void {
+    if (this.#wanted.has(identityOf(link)) || this.#leaving.has(link.name)) return;
+    if (this.#additive || !this.#isOurs(link)) return;
+    this.remove.link.push(link);
+    this.#leaving.add(link.name);
+  }
+
+  #compareWanted(wanted: KernelObject): void {
+    const found = this.#actual.get(identityOf(wanted)) ?? [];
+    switch (wanted.kind) {
+      case "link":
+        return;
+      case "route":
+        return this.#compareRoute(
+          wanted,
+          found.filter((object) => object.kind === "route"),
+        );
+      case "address":
+        return this.#compareAddress(
+          wanted,
+          found.filter((object) => object.kind === "address"),
+        );
+      case "sysctl":
+        if (found.length === 0 && this.#isUnneeded(wanted)) return;
+        break;
+      case "neighbour":
+      case "fdb":
+    }
+    if (!found.some((object) => isSame(object, wanted))) this.put[wanted.kind].push(wanted);
+  }
+
+  /** Of several routes for one destination the kernel uses the first, and a put replaces the first. */
+  #compareRoute(wanted: Route, [first, ...others]: readonly Route[]): void {
+    for (const other of others)
+      // Linux refuses to make a route equal to a later one.
+      if (isSame(other, wanted)) this.inTheWay.push(other);
+      else this.#drop(other);
+    if (first !== undefined && isSame(first, wanted)) return;
+    if (first !== undefined && isMadeByKernel(first))
+      this.blocked.push({ wanted, obstacle: first });
+    else if (first !== undefined && misleads(first, wanted))
+      this.exchanges.push(...removals([first]), ...puts([wanted]));
+    else this.put.route.push(wanted);
+  }
+
+  #compareAddress(wanted: Address, found: readonly Address[]): void {
+    for (const other of found)
+      if (!isSame(other, wanted)) {
+        // IPv6 does not change an address's length by a put; without its last IPv4 address a link loses its routes.
+        if (familyOf(wanted.address) === 6) this.inTheWay.push(other);
+        else this.#drop(other);
+      }
+    if (!found.some((object) => isSame(object, wanted))) this.put.address.push(wanted);
+  }
+
+  /** A file that this kernel does not have; of a device that is only just made it cannot be known yet. */
+  #isUnneeded(sysctl: Sysctl): boolean {
+    return sysctl.optional === true && !this.#created.has(linkOfSysctl(sysctl) ?? "");
+  }
+
+  #drop(object: KernelObject): void {
+    if (this.#additive || object.kind === "link" || this.#leaving.has(linkOf(object))) return;
+    if (this.#isOurs(object)) this.remove[object.kind].push(object);
+  }
+}
+
+/**
+ * IPv6 refuses an onlink gateway that lies inside a route on another device, and our gateway is the first address of the destination
+ * itself. Source: net/ipv6/route.c ip6_route_check_nh_onlink.
+ */
+function misleads(found: Route, wanted: Route): boolean {
+  return familyOf(wanted.destination) === 6 && wanted.onlink && found.link !== wanted.link;
+}
+
+function puts(objects: readonly KernelObject[]): Change[] {
+  return objects.map((object) => ({ action: "put", object }));
+}
+
+function removals(objects: readonly KernelObject[]): Change[] {
+  return objects.map((object) => ({ action: "remove", object }));
+}
+
+function emptyByKind(): ByKind {
+  return { link: [], address: [], neighbour: [], fdb: [], route: [], sysctl: [] };
+}
+
+/** The device that takes the object along when it goes. */
+function linkOf(object: KernelObject): string {
+  if (object.kind === "link") return object.name;
+  return object.kind === "sysctl" ? (linkOfSysctl(object) ?? "") : object.link;
+}
+
+function uniqueByIdentity(objects: readonly KernelObject[]): ReadonlyMap<string, KernelObject> {
+  const byIdentity = new Map(objects.map((object) => [identityOf(object), object]));
+  assert(byIdentity.size === objects.length, "a wish names each kernel object once");
+  return byIdentity;
+}
+
+/** What has the same identity, in dump order: the kernel allows several routes and addresses. */
+export function groupByIdentity(
+  objects: readonly KernelObject[],
+): ReadonlyMap<string, readonly KernelObject[]> {
+  const groups = new Map<string, KernelObject[]>();
+  for (const object of objects) {
+    const identity = identityOf(object);
+    const group = groups.get(identity);
+    if (group === undefined) groups.set(identity, [object]);
+    else group.push(object);
+  }
+  return groups;
+}

@@ -1,0 +1,73 @@
+import { describe, expect, test } from "vitest";
+import { parseCidr, parseIp } from "../core/ip.ts";
+import { kernelContract } from "./kernel.contract.ts";
+import type { ContractWorld } from "./kernel.contract.ts";
+import { ROUTE_PROTOCOL_TWILL } from "./kernel.ts";
+import type { Route } from "./kernel.ts";
+import { MemoryKernel } from "./memory-kernel.ts";
+
+kernelContract("memory kernel", async (): Promise<ContractWorld> => {
+  const kernel = new MemoryKernel();
+  return {
+    kernel,
+    addInterface: async (name, mtu, addresses) => kernel.addInterface({ name, mtu, addresses }),
+    removeInterface: async (name) => kernel.removeInterface(name),
+    setUp: async (name, up) => kernel.setUp(name, up),
+    removeAddress: async (link, address) => kernel.removeAddress(link, address),
+    appendRoute: async (route) => kernel.addRoute(route),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+});
+
+describe("memory kernel", () => {
+  const route: Route = {
+    kind: "route",
+    destination: parseCidr("10.42.2.0/24"),
+    gateway: parseIp("192.0.2.2"),
+    link: "eth0",
+    onlink: false,
+    protocol: ROUTE_PROTOCOL_TWILL,
+  };
+
+  function world(): MemoryKernel {
+    const kernel = new MemoryKernel();
+    kernel.addInterface({ name: "eth0", addresses: [parseCidr("192.0.2.1/24")] });
+    return kernel;
+  }
+
+  test("prints itself like ip", () => {
+    const kernel = world();
+    kernel.addRoute(route);
+    expect(kernel.print()).toMatchInlineSnapshot(`
+      "address 192.0.2.1/24 dev eth0
+      link eth0 address 02:00:00:00:00:01 mtu 1500
+      route 10.42.2.0/24 via 192.0.2.2 dev eth0 proto 116
+      route 192.0.2.0/24 dev eth0 proto kernel"
+    `);
+  });
+
+  test("refuses what it is told to refuse, until it is told otherwise", async () => {
+    const kernel = world();
+    const accept = kernel.refuse(({ object }) => object.kind === "route", "ENOMEM", "No room");
+    const [refused] = await kernel.apply([{ action: "put", object: route }]);
+    expect(refused?.error?.message).toBe(
+      "cannot put route 10.42.2.0/24 via 192.0.2.2 dev eth0 proto 116: ENOMEM (No room)",
+    );
+    accept();
+    const [made] = await kernel.apply([{ action: "put", object: route }]);
+    expect(made?.error).toBeUndefined();
+  });
+
+  test("a burst of events is one event, and a lost one is told", async () => {
+    const kernel = world();
+    const controller = new AbortController();
+    const events = kernel.watch(controller.signal)[Symbol.asyncIterator]();
+    kernel.setUp("eth0", false);
+    kernel.overrun();
+    kernel.setUp("eth0", true);
+    expect(await events.next()).toEqual({ done: false, value: { kind: "overrun" } });
+    const end = events.next();
+    controller.abort();
+    expect(await end).toEqual({ done: true, value: undefined });
+  });
+});

@@ -1,0 +1,146 @@
+/** The contract on the real kernel, in a fresh network namespace for each test: `unshare -rnm vitest run --project netns`, or as root. */
+import { fileURLToPath } from "node:url";
+import { requires } from "linux/testing";
+import { expect, test } from "vitest";
+import { parseCidr, parseIp } from "../core/ip.ts";
+import { parseMac } from "../core/mac.ts";
+import { kernelContract } from "./kernel.contract.ts";
+import type { Link } from "./kernel.ts";
+import { NamespaceWorld, runIn } from "./netlink-world.contract.ts";
+import { reconcile } from "./reconcile.ts";
+
+requires("netns", "vxlan")("real kernel", () => {
+  kernelContract("netlink kernel", async () => new NamespaceWorld());
+
+  const vxlan: Link = {
+    kind: "link",
+    name: "flannel.1",
+    type: "vxlan",
+    mac: parseMac("0e:00:00:00:00:01"),
+    mtu: 1450,
+    up: true,
+    vxlan: {
+      vni: 1,
+      port: 8472,
+      local: parseIp("192.0.2.1"),
+      lowerLink: "card0",
+      learning: false,
+      gbp: false,
+    },
+  };
+
+  async function withCard(): Promise<NamespaceWorld> {
+    const world = new NamespaceWorld();
+    await world.addInterface("card0", 1500, [
+      parseCidr("192.0.2.1/24"),
+      parseCidr("2001:db8:1::1/64"),
+    ]);
+    return world;
+  }
+
+  test("a new vxlan device has exactly the reference's attributes", async () => {
+    await using world = await withCard();
+    await world.kernel.apply([{ action: "put", object: vxlan }]);
+    const [link] = JSON.parse(world.ip("-d", "-j", "link", "show", "flannel.1")) as [
+      Record<string, unknown> & { readonly linkinfo: { readonly info_data: unknown } },
+    ];
+    expect(link).toMatchObject({
+      link_type: "ether",
+      address: "0e:00:00:00:00:01",
+      mtu: 1450,
+      qdisc: "noqueue",
+    });
+    expect(link["txqlen"]).toBeUndefined();
+    expect(link.linkinfo).toMatchInlineSnapshot(`
+      {
+        "info_data": {
+          "ageing": 300,
+          "df": "unset",
+          "id": 1,
+          "learning": false,
+          "link": "card0",
+          "local": "192.0.2.1",
+          "port": 8472,
+          "port_range": {
+            "high": 0,
+            "low": 0,
+          },
+          "ttl": 0,
+          "udp_csum": true,
+          "udp_zero_csum6_rx": false,
+          "udp_zero_csum6_tx": false,
+        },
+        "info_kind": "vxlan",
+      }
+    `);
+  });
+
+  test("what the reference made is taken over as it is", async () => {
+    await using world = await withCard();
+    const options = "id 1 local 192.0.2.1 dev card0 dstport 8472 nolearning".split(" ");
+    world.ip("link", "add", "flannel.1", "address", vxlan.mac, "type", "vxlan", ...options);
+    world.ip("link", "set", "flannel.1", "up");
+    const report = await reconcile(world.kernel, {
+      scope: { links: ["flannel.1"], networks: [], sysctls: [] },
+      objects: [vxlan],
+    });
+    expect(report).toEqual({ changes: [], failures: [], held: [] });
+  });
+
+  test("in the process's own namespace sysctls are the files under /proc/sys", async () => {
+    await using world = await withCard();
+    const program = fileURLToPath(new URL("netlink-kernel.ts", import.meta.url));
+    const script = `
+      import { NetlinkKernel } from ${JSON.stringify(program)};
+      const path = "net/ipv6/conf/card0/accept_ra";
+      await using kernel = NetlinkKernel.open();
+      const scope = { links: [], networks: [], sysctls: [path, "net/ipv6/conf/absent0/accept_ra"] };
+      const before = await kernel.dump(scope);
+      const object = { kind: "sysctl", path, value: "0" };
+      const absent = { ...object, path: "net/ipv6/conf/absent0/accept_ra" };
+      const put = await kernel.apply([object, absent].map((object) => ({ action: "put", object })));
+      const errors = put.map(({ error }) => error?.message ?? "made");
+      process.stdout.write(JSON.stringify([before, errors, await kernel.dump(scope)]));`;
+    const said = runIn(world.path, process.execPath, "--input-type=module", "-e", script);
+    const path = "net/ipv6/conf/card0/accept_ra";
+    expect(JSON.parse(said)).toEqual([
+      [{ kind: "sysctl", path, value: "1" }],
+      ["made", "cannot put sysctl net/ipv6/conf/absent0/accept_ra = 0: ENOENT"],
+      [{ kind: "sysctl", path, value: "0" }],
+    ]);
+  });
+
+  test("without the right to change the network the error says what is needed", async () => {
+    await using world = await withCard();
+    const program = fileURLToPath(new URL("netlink-kernel.ts", import.meta.url));
+    const script = `
+      import { NetlinkKernel } from ${JSON.stringify(program)};
+      await using kernel = NetlinkKernel.open();
+      const object = { kind: "address", link: "card0", address: "192.0.2.9/32" };
+      const [result] = await kernel.apply([{ action: "put", object }]);
+      process.stdout.write(result.error?.message ?? "made");`;
+    const argv = ["--bounding-set=-all", "--inh-caps=-all", process.execPath];
+    const said = runIn(world.path, "setpriv", ...argv, "--input-type=module", "-e", script);
+    expect(said).toBe(
+      "cannot put address 192.0.2.9/32 dev card0: EPERM; the agent needs the capability CAP_NET_ADMIN: run it as root, or in a container with NET_ADMIN",
+    );
+  });
+
+  test("a UDP port in use is an error with its remedy, and leaves no device", async () => {
+    await using world = await withCard();
+    const { vxlan: attributes } = vxlan;
+    if (attributes === undefined) throw new Error("the sample is a vxlan device");
+    // Devices with and without GBP cannot share a port.
+    const gbp: Link = { ...vxlan, name: "other0", vxlan: { ...attributes, vni: 7, gbp: true } };
+    const results = await world.kernel.apply(
+      [gbp, vxlan].map((object) => ({ action: "put", object })),
+    );
+    expect(results.map(({ error }) => error?.message)).toEqual([
+      undefined,
+      expect.stringMatching(
+        /^cannot put link flannel\.1 .*: EADDRINUSE; another program or tunnel uses UDP port 8472: stop it, or set Port in the network config$/,
+      ),
+    ]);
+    expect(world.ip("-br", "link")).not.toContain("flannel.1");
+  });
+});

@@ -1,0 +1,257 @@
+/**
+ * The real kernel, through netlink. With its neighbours `netlink-*.ts` the only importer of the package `linux` in the agent, and the
+ * place where that package's errors become ours. Neighbours, FDB entries and addresses are dumped per device, filtered by the kernel,
+ * so that what else the node carries costs nothing.
+ */
+import {
+  type AddressState,
+  type Link as LinuxLink,
+  MAIN_TABLE,
+  NetlinkError,
+  RouteEvents,
+  type RouteEvent,
+  RouteSocket,
+} from "linux";
+import { AgentError } from "../core/errors.ts";
+import { familyOf, parseIp } from "../core/ip.ts";
+import type { Ip } from "../core/ip.ts";
+import type {
+  Change,
+  ChangeResult,
+  DefaultRoute,
+  InterfaceAddress,
+  InterfaceFacts,
+  Kernel,
+  KernelEvent,
+  KernelObject,
+  RouteLookup,
+  Scope,
+  Sysctl,
+} from "./kernel.ts";
+import {
+  LinkNames,
+  addressCidr,
+  addressOf,
+  fdbEntryOf,
+  linkOf,
+  neighbourOf,
+  routeOf,
+} from "./netlink-objects.ts";
+import { procSysctls } from "./netlink-sysctls.ts";
+import type { Sysctls } from "./netlink-sysctls.ts";
+import { NetlinkWriter } from "./netlink-writer.ts";
+import { CAPABILITY_REMEDY } from "./print.ts";
+import { covers } from "./scope.ts";
+
+/** Another network namespace, for tests: /proc/sys shows only the process's own, so sysctls need their own way. */
+export interface OtherNamespace {
+  /** Path that opens it: `/proc/PID/ns/net`. */
+  readonly namespace: string;
+  readonly sysctls: Sysctls;
+}
+
+export class NetlinkKernel implements Kernel {
+  readonly #socket: RouteSocket;
+  readonly #namespace: string | undefined;
+  readonly #sysctls: Sysctls;
+  readonly #writer: NetlinkWriter;
+  /** Indexes of the devices that the last dump was about. */
+  #watchedLinks: ReadonlySet<number> = new Set();
+
+  private constructor(socket: RouteSocket, other: OtherNamespace | undefined) {
+    this.#socket = socket;
+    this.#namespace = other?.namespace;
+    this.#sysctls = other?.sysctls ?? procSysctls;
+    this.#writer = new NetlinkWriter(socket, this.#sysctls);
+  }
+
+  /** Acts in the process's own network namespace unless told otherwise. @throws AgentError "kernel-refused" */
+  static open(other?: OtherNamespace): NetlinkKernel {
+    const options = other === undefined ? {} : { namespace: other.namespace };
+    return new NetlinkKernel(
+      translated(() => RouteSocket.open(options)),
+      other,
+    );
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  dump(scope: Scope): Promise<readonly KernelObject[]> {
+    return translatedLater(() => this.#dump(scope));
+  }
+
+  apply(changes: readonly Change[]): Promise<readonly ChangeResult[]> {
+    return translatedLater(() => this.#writer.apply(changes));
+  }
+
+  /** Neighbour and FDB events are told of the devices in the last dump's scope only: the rest of a node's ARP traffic is no reason to look. */
+  watch(signal: AbortSignal): AsyncIterable<KernelEvent> {
+    const namespace = this.#namespace === undefined ? {} : { namespace: this.#namespace };
+    // Opened here and not at the first read, so that nothing between the two is missed.
+    const events = translated(() =>
+      RouteEvents.open({
+        ...namespace,
+        kinds: ["link", "address", "route", "neighbour"],
+        signal,
+      }),
+    );
+    return this.#tell(events);
+  }
+
+  routesTo(destinations: readonly Ip[]): Promise<readonly (RouteLookup | undefined)[]> {
+    return translatedLater(() => this.#routesTo(destinations));
+  }
+
+  interfaces(): Promise<{
+    readonly interfaces: readonly InterfaceFacts[];
+    readonly defaultRoutes: readonly DefaultRoute[];
+  }> {
+    return translatedLater(async () => {
+      const links = await this.#socket.links();
+      const addresses = Map.groupBy(await this.#socket.addresses(), (state) => state.linkIndex);
+      return {
+        interfaces: links.map((link) => ({
+          name: link.name,
+          index: link.index,
+          mtu: link.mtu,
+          up: link.up,
+          addresses: (addresses.get(link.index) ?? []).flatMap(interfaceAddress),
+        })),
+        defaultRoutes: await this.#defaultRoutes(new LinkNames(links)),
+      };
+    });
+  }
+
+  async #dump(scope: Scope): Promise<readonly KernelObject[]> {
+    const links = await this.#socket.links();
+    const names = new LinkNames(links);
+    const watched = links.filter((link) => scope.links.includes(link.name));
+    this.#watchedLinks = new Set(watched.map((link) => link.index));
+    const objects: KernelObject[] = watched.map((link) => linkOf(link, names));
+    for (const link of watched) objects.push(...(await this.#carriedBy(link)));
+    objects.push(...(await this.#routes(scope, names)));
+    for (const path of scope.sysctls) objects.push(...(await this.#sysctl(path)));
+    return objects;
+  }
+
+  async #carriedBy({ index, name }: LinuxLink): Promise<readonly KernelObject[]> {
+    const filter = { linkIndex: index };
+    const addresses = await this.#socket.addresses(filter);
+    const neighbours = await this.#socket.neighbours(filter);
+    const fdb = await this.#socket.fdbEntries(filter);
+    return [
+      ...addresses.map((state) => addressOf(name, state)),
+      ...neighbours.map((entry) => neighbourOf(name, entry)),
+      ...fdb.map((entry) => fdbEntryOf(name, entry)),
+    ].filter((object) => object !== undefined);
+  }
+
+  async #routes(scope: Scope, names: LinkNames): Promise<readonly KernelObject[]> {
+    const found: KernelObject[] = [];
+    for (const family of ["inet", "inet6"] as const) {
+      const states = await this.#socket.routes({ family, table: MAIN_TABLE, type: "unicast" });
+      for (const state of states) {
+        const route = routeOf(state, names);
+        if (route !== undefined) found.push(route);
+      }
+    }
+    return found.filter(covers(scope));
+  }
+
+  async #sysctl(path: string): Promise<readonly Sysctl[]> {
+    const value = await this.#sysctls.read(path);
+    return value === undefined ? [] : [{ kind: "sysctl", path, value }];
+  }
+
+  async #defaultRoutes(names: LinkNames): Promise<readonly DefaultRoute[]> {
+    const found: DefaultRoute[] = [];
+    for (const [name, family] of [
+      ["inet", 4],
+      ["inet6", 6],
+    ] as const)
+      for (const state of await this.#socket.routes({ family: name, table: MAIN_TABLE })) {
+        if (!state.destination.endsWith("/0") || state.type !== "unicast") continue;
+        const link = names.of(state.linkIndex);
+        found.push({ family, ...(link === "" ? {} : { link }) });
+      }
+    return found;
+  }
+
+  async #routesTo(destinations: readonly Ip[]): Promise<readonly (RouteLookup | undefined)[]> {
+    const names = new LinkNames(await this.#socket.links());
+    const answers = await this.#socket.routeTo(destinations);
+    return destinations.map((destination, index) => {
+      const answer = answers[index];
+      // The kernel refuses to look up what it has no route to, or a route that says no.
+      if (answer === undefined || answer instanceof NetlinkError) return undefined;
+      const link = names.of(answer.linkIndex);
+      if (link === "" || (answer.type !== "unicast" && answer.type !== "local")) return undefined;
+      return {
+        destination,
+        link,
+        ...(answer.gateway === undefined ? {} : { gateway: parseIp(answer.gateway) }),
+        ...(answer.preferredSource === undefined
+          ? {}
+          : { source: parseIp(answer.preferredSource) }),
+      };
+    });
+  }
+
+  async *#tell(events: RouteEvents): AsyncGenerator<KernelEvent, void, undefined> {
+    try {
+      for await (const batch of events) {
+        if (batch.some(({ kind }) => kind === "overrun")) yield { kind: "overrun" };
+        else if (batch.some((event) => this.#matters(event))) yield { kind: "changed" };
+      }
+    } catch (error) {
+      throw translation(error);
+    }
+  }
+
+  #matters(event: RouteEvent): boolean {
+    if (event.kind === "overrun") return true;
+    if (event.object === "neighbour") return this.#watchedLinks.has(event.neighbour.linkIndex);
+    if (event.object === "fdb") return this.#watchedLinks.has(event.fdbEntry.linkIndex);
+    return true;
+  }
+}
+
+function interfaceAddress(state: AddressState): readonly InterfaceAddress[] {
+  const address = addressCidr(state);
+  if (address === undefined) return [];
+  const { deprecated, permanent, secondary } = state;
+  // One flag with two meanings. Source: linux/if_addr.h IFA_F_SECONDARY, IFA_F_TEMPORARY.
+  return [{ address, deprecated, permanent, temporary: secondary && familyOf(address) === 6 }];
+}
+
+function translated<T>(act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw translation(error);
+  }
+}
+
+async function translatedLater<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw translation(error);
+  }
+}
+
+/** A refusal of the kernel is an operating error; anything else is a mistake of ours and stays what it is. */
+function translation(error: unknown): unknown {
+  if (!(error instanceof NetlinkError)) return error;
+  const remedy = error.code === "EPERM" ? `; ${CAPABILITY_REMEDY}` : "";
+  return new AgentError("kernel-refused", `${error.message}${remedy}`, {
+    retryable: error.code !== "EPERM",
+    cause: error,
+  });
+}

@@ -1,0 +1,112 @@
+/** Kernel objects in the words of ip(8) and bridge(8), and what the kernel says when it refuses one. */
+import { AgentError } from "../core/errors.ts";
+import {
+  ROUTE_PROTOCOL_ADVERTISEMENT,
+  ROUTE_PROTOCOL_BOOT,
+  ROUTE_PROTOCOL_KERNEL,
+  ROUTE_PROTOCOL_REDIRECT,
+} from "./kernel.ts";
+import type { Change, KernelObject, Link, Route } from "./kernel.ts";
+
+/** One line. Equal objects print equal, different ones differently. */
+export function printObject(object: KernelObject): string {
+  switch (object.kind) {
+    case "link":
+      return printLink(object);
+    case "address":
+      return `address ${object.address} dev ${object.link}`;
+    case "neighbour":
+      return `neigh ${object.address} dev ${object.link} lladdr ${object.mac} PERMANENT`;
+    case "fdb":
+      return `fdb ${object.mac} dev ${object.link} dst ${object.destination} self permanent`;
+    case "route":
+      return printRoute(object);
+    case "sysctl":
+      return `sysctl ${object.path} = ${object.value}`;
+  }
+}
+
+function printLink(link: Link): string {
+  const words = ["link", link.name];
+  if (link.type !== "") words.push("type", link.type);
+  const { vxlan } = link;
+  if (vxlan !== undefined) {
+    words.push(`id ${vxlan.vni} local ${vxlan.local} dev ${vxlan.lowerLink}`);
+    words.push(`dstport ${vxlan.port}`, vxlan.learning ? "learning" : "nolearning");
+    if (vxlan.gbp) words.push("gbp");
+  }
+  words.push("address", link.mac, "mtu", String(link.mtu));
+  if (!link.up) words.push("down");
+  return words.join(" ");
+}
+
+function printRoute(route: Route): string {
+  const words = ["route", route.destination];
+  if (route.gateway !== undefined) words.push("via", route.gateway);
+  words.push("dev", route.link);
+  if (route.onlink) words.push("onlink");
+  // As `ip route` does, which leaves "boot" out.
+  if (route.protocol !== ROUTE_PROTOCOL_BOOT) words.push("proto", protocolName(route.protocol));
+  return words.join(" ");
+}
+
+function protocolName(protocol: number): string {
+  switch (protocol) {
+    case ROUTE_PROTOCOL_REDIRECT:
+      return "redirect";
+    case ROUTE_PROTOCOL_KERNEL:
+      return "kernel";
+    case ROUTE_PROTOCOL_ADVERTISEMENT:
+      return "ra";
+    default:
+      return String(protocol);
+  }
+}
+
+/** What a kernel answered to a change it did not make. */
+export interface Refusal {
+  /** Name of the errno: `ENETUNREACH`. */
+  readonly code: string;
+  /** The kernel's own sentence, where it gave one. Source: linux/netlink.h NLMSGERR_ATTR_MSG. */
+  readonly detail?: string | undefined;
+  readonly cause?: unknown;
+}
+
+/** The one place where a refused change becomes an error: `cannot put OBJECT: ERRNO (kernel's words); remedy`. */
+export function refusedChange(change: Change, refusal: Refusal): AgentError {
+  const said =
+    refusal.detail === undefined ? refusal.code : `${refusal.code} (${trimStop(refusal.detail)})`;
+  const remedy = remedyFor(change, refusal);
+  return new AgentError(
+    "kernel-refused",
+    `cannot ${change.action} ${printObject(change.object)}: ${said}${remedy === undefined ? "" : `; ${remedy}`}`,
+    { retryable: refusal.code !== "EPERM", cause: refusal.cause },
+  );
+}
+
+/** A device is never turned into another one behind the back of what it carries. */
+export const INCOMPATIBLE_LINK: Refusal = {
+  code: "EEXIST",
+  detail: "a device with this name and other attributes is there",
+};
+
+/** Said by whatever needs it, so that the sentence is the same everywhere. */
+export const CAPABILITY_REMEDY =
+  "the agent needs the capability CAP_NET_ADMIN: run it as root, or in a container with NET_ADMIN";
+
+function remedyFor({ action, object }: Change, { code, detail }: Refusal): string | undefined {
+  if (code === "EPERM") return CAPABILITY_REMEDY;
+  if (object.kind !== "link" || action !== "put") return undefined;
+  if (code === "EOPNOTSUPP")
+    return `the kernel has no ${object.type} devices: run modprobe ${object.type}, or use a kernel with that module`;
+  if (object.vxlan === undefined) return undefined;
+  if (code === "EEXIST" && detail !== INCOMPATIBLE_LINK.detail)
+    return `another vxlan device has VNI ${object.vxlan.vni} and port ${object.vxlan.port}: delete it, or set VNI or Port in the network config`;
+  if (code === "EADDRINUSE")
+    return `another program or tunnel uses UDP port ${object.vxlan.port}: stop it, or set Port in the network config`;
+  return undefined;
+}
+
+function trimStop(text: string): string {
+  return text.endsWith(".") ? text.slice(0, -1) : text;
+}
