@@ -1,0 +1,49 @@
+import type { StoreContext } from "./context.ts";
+import { type Grant, renewAfterMs } from "./grant.ts";
+import type { Compare, KeyValue, LeaseId } from "./key-value-store.ts";
+
+/** What we hold in the store, as far as we know. */
+export interface Claim {
+  readonly key: string;
+  readonly modRevision: number;
+  /** Absent for a reservation: it never runs out and is never renewed. */
+  readonly leaseId?: LeaseId;
+  /** Whether we made the etcd lease, so that no other key hangs on it. */
+  readonly leaseIsOurs: boolean;
+  /** Monotonic time to renew at; infinite for a reservation. */
+  readonly renewAtMs: number;
+}
+
+export function leasedClaim(
+  context: StoreContext,
+  key: string,
+  modRevision: number,
+  grant: Grant,
+): Claim {
+  const renewAtMs = grant.askedMs + renewAfterMs(grant.ttlSeconds, context);
+  return { key, modRevision, leaseId: grant.leaseId, leaseIsOurs: true, renewAtMs };
+}
+
+export function reservationClaim(key: string, modRevision: number): Claim {
+  return { key, modRevision, leaseIsOurs: false, renewAtMs: Number.POSITIVE_INFINITY };
+}
+
+/** Nobody wrote or deleted the entry since it was read; its owner is then the same too (invariants A4, B3'). */
+export function unchanged(entry: Pick<KeyValue, "key" | "modRevision">): Compare {
+  return { key: entry.key, target: "modRevision", is: "equal", to: entry.modRevision };
+}
+
+/**
+ * The key is not there, and no lease was written since the list was read: what was free in it, in every family, still is.
+ * The key alone would not do: two keys may share one of their two subnets, or overlap after a change of length (invariant A1).
+ */
+export function stillFree(
+  { keys }: StoreContext,
+  key: string,
+  listRevision: number,
+): readonly Compare[] {
+  return [
+    { key, target: "version", is: "equal", to: 0 },
+    { prefix: keys.subnets, target: "modRevision", is: "less", to: listRevision + 1 },
+  ];
+}

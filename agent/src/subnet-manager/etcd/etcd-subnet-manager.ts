@@ -1,0 +1,110 @@
+import { FAMILIES, type Cidr, type PerFamily } from "../../core/ip.ts";
+import type { Lease, LeaseAttributes } from "../../core/lease.ts";
+import type { NetworkConfig } from "../../core/network-config.ts";
+import { formatSubnetKey } from "../../core/subnet-key.ts";
+import type { Clock } from "../../system/clock.ts";
+import type { Log } from "../../system/log.ts";
+import type { Random } from "../../system/random.ts";
+import type { SubnetManager } from "../subnet-manager.ts";
+import { acquireLease } from "./acquire.ts";
+import type { Claim } from "./claim.ts";
+import { identityOf, ownLeases } from "./claim-plan.ts";
+import type { StoreContext } from "./context.ts";
+import { keepLease } from "./keep-lease.ts";
+import type { KeyValueStore } from "./key-value-store.ts";
+import { keysBelow } from "./keys.ts";
+import { UnreadableEntries, readLeases } from "./lease-entries.ts";
+import { Outage, untilAnswered } from "./outage.ts";
+import { readNetworkConfig } from "./read-network-config.ts";
+import { watchPeers } from "./watch-peers.ts";
+
+export interface EtcdSubnetManagerOptions {
+  /** `--etcd-prefix`: what all keys of the cluster start with. */
+  readonly prefix: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** `--subnet-lease-renew-margin`, 1 to 1439. */
+  readonly renewMarginMinutes?: number;
+  readonly leaseTtlSeconds?: number;
+  /** What `subnet.env` says this node had, for the manager's name. */
+  readonly previousSubnets?: PerFamily<Cidr>;
+}
+
+/** Source: flannel main.go and pkg/subnet/etcd/local_manager.go, spec 03 section 9. */
+const RENEW_MARGIN_MINUTES = 60;
+const LEASE_TTL_SECONDS = 86_400;
+
+/** Leases as keys in etcd, byte for byte as the reference writes them. Owns the store it is given. */
+export class EtcdSubnetManager implements SubnetManager, AsyncDisposable {
+  readonly name: string;
+  readonly #context: StoreContext;
+  /** What `acquireLease` got last, so that `keepLease` knows when to renew it. */
+  #claim: Claim | undefined;
+
+  constructor(store: KeyValueStore, options: EtcdSubnetManagerOptions) {
+    const { clock, random, log, previousSubnets = {} } = options;
+    const previous = FAMILIES.flatMap((family) => previousSubnets[family] ?? []);
+    this.name = `Etcd Local Manager with Previous Subnet: ${previous.join(" ") || "None"}`;
+    this.#context = {
+      store,
+      clock,
+      random,
+      log,
+      keys: keysBelow(options.prefix),
+      outage: new Outage(clock, log),
+      unreadable: new UnreadableEntries(log),
+      leaseTtlSeconds: options.leaseTtlSeconds ?? LEASE_TTL_SECONDS,
+      renewMarginMinutes: options.renewMarginMinutes ?? RENEW_MARGIN_MINUTES,
+    };
+  }
+
+  networkConfig(signal: AbortSignal): Promise<NetworkConfig> {
+    return readNetworkConfig(this.#context, signal);
+  }
+
+  async previousLease(
+    publicIps: LeaseAttributes["publicIps"],
+    signal: AbortSignal,
+  ): Promise<Lease | undefined> {
+    const publicIp = identityOf({ publicIps });
+    if (publicIp === undefined) return undefined;
+    const { store, keys, unreadable } = this.#context;
+    const { entries } = await untilAnswered(
+      this.#context,
+      () => store.range({ prefix: keys.subnets }, { signal }),
+      signal,
+    );
+    return ownLeases(readLeases(keys, entries, unreadable), publicIp)[0]?.lease;
+  }
+
+  async acquireLease(
+    config: NetworkConfig,
+    wanted: LeaseAttributes,
+    preferred: PerFamily<Cidr>,
+    signal: AbortSignal,
+  ): Promise<Lease> {
+    const wish = { config, attributes: wanted, preferred };
+    const { lease, claim } = await acquireLease(this.#context, wish, signal);
+    this.#claim = claim;
+    return lease;
+  }
+
+  keepLease(lease: Lease, signal: AbortSignal): Promise<never> {
+    const key = this.#context.keys.subnets + formatSubnetKey(lease.subnets);
+    const claim = this.#claim?.key === key ? this.#claim : undefined;
+    return keepLease(this.#context, lease, claim, signal);
+  }
+
+  watchPeers(own: Lease, signal: AbortSignal): AsyncIterable<readonly Lease[]> {
+    return watchPeers(this.#context, own, signal);
+  }
+
+  close(): Promise<void> {
+    return this.#context.store.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

@@ -1,0 +1,264 @@
+/**
+ * etcd over etcd3's gRPC channels. Only the `etcd3-*` files know the library. Requests, revisions and the watch stream are
+ * the protocol's own, because the library's watcher reconnects and goes on without a word.
+ */
+import type {
+  ILeaseGrantResponse,
+  ILeaseTimeToLiveResponse,
+  IRangeResponse,
+  ITxnResponse,
+  IWatchResponse,
+} from "etcd3";
+import { assert } from "../../core/assert.ts";
+import { AgentError } from "../../core/errors.ts";
+import { parseEndpoints } from "./endpoints.ts";
+import { CompactedError, leaseGone, storeClosed, storeUnavailable } from "./errors.ts";
+import { Etcd3Connection } from "./etcd3-connection.ts";
+import { isLeaseGone, isPointless } from "./etcd3-errors.ts";
+import {
+  readEvent,
+  readKeyValue,
+  readTransactionResult,
+  wireRange,
+  wireTransaction,
+} from "./etcd3-wire.ts";
+import {
+  REQUEST_TIMEOUT_MS,
+  type GrantedLease,
+  type KeyRange,
+  type KeyValueStore,
+  type LeaseId,
+  type RangeResult,
+  type RequestOptions,
+  type Transaction,
+  type TransactionResult,
+  type WatchBatch,
+} from "./key-value-store.ts";
+
+export interface Etcd3StoreOptions {
+  /** As `--etcd-endpoints` names them. */
+  readonly endpoints: readonly string[];
+}
+
+interface Request {
+  /** For the message: `read /coreos.com/network/config`. */
+  readonly doing: string;
+  readonly service: "KV" | "Lease";
+  readonly method: string;
+  readonly body: object;
+  /** Whether asking twice does no more than asking once: then every endpoint gets its turn. */
+  readonly repeatable: boolean;
+}
+
+export class Etcd3Store implements KeyValueStore {
+  readonly endpoints: string;
+  readonly #connections: readonly Etcd3Connection[];
+  /** Index of the endpoint that answered last. */
+  #current = 0;
+  readonly #closing = new AbortController();
+
+  /** Connects when first asked something. @throws AgentError "options-invalid" */
+  constructor(options: Etcd3StoreOptions) {
+    const endpoints = parseEndpoints(options.endpoints);
+    this.endpoints = endpoints.map(({ url }) => url).join(",");
+    this.#connections = endpoints.map((endpoint) => new Etcd3Connection(endpoint));
+  }
+
+  async range(range: KeyRange, options: RequestOptions = {}): Promise<RangeResult> {
+    const response = await this.#ask<IRangeResponse>(
+      {
+        doing: `read ${nameOf(range)}`,
+        service: "KV",
+        method: "range",
+        body: wireRange(range),
+        repeatable: true,
+      },
+      options,
+    );
+    return {
+      entries: response.kvs.map(readKeyValue),
+      revision: Number(response.header.revision),
+      clusterId: response.header.cluster_id,
+    };
+  }
+
+  async txn(transaction: Transaction, options: RequestOptions = {}): Promise<TransactionResult> {
+    const response = await this.#ask<ITxnResponse>(
+      {
+        doing: `write ${writtenKeys(transaction)}`,
+        service: "KV",
+        method: "txn",
+        body: wireTransaction(transaction),
+        repeatable: false,
+      },
+      options,
+    );
+    return readTransactionResult(response);
+  }
+
+  async grantLease(ttlSeconds: number, options: RequestOptions = {}): Promise<GrantedLease> {
+    const response = await this.#ask<ILeaseGrantResponse>(
+      {
+        doing: `get an etcd lease of ${ttlSeconds} s`,
+        service: "Lease",
+        method: "leaseGrant",
+        body: { TTL: ttlSeconds, ID: 0 },
+        repeatable: false,
+      },
+      options,
+    );
+    return { leaseId: response.ID, ttlSeconds: Number(response.TTL) };
+  }
+
+  async revokeLease(leaseId: LeaseId, options: RequestOptions = {}): Promise<void> {
+    const request: Request = {
+      doing: `revoke etcd lease ${leaseId}`,
+      service: "Lease",
+      method: "leaseRevoke",
+      body: { ID: leaseId },
+      repeatable: true,
+    };
+    try {
+      await this.#ask(request, options);
+    } catch (error) {
+      if (!(error instanceof AgentError && error.code === "lease-lost")) throw error;
+    }
+  }
+
+  async timeToLive(leaseId: LeaseId, options: RequestOptions = {}): Promise<number | undefined> {
+    const response = await this.#ask<ILeaseTimeToLiveResponse>(
+      {
+        doing: `read etcd lease ${leaseId}`,
+        service: "Lease",
+        method: "leaseTimeToLive",
+        body: { ID: leaseId, keys: false },
+        repeatable: true,
+      },
+      options,
+    );
+    const seconds = Number(response.TTL);
+    return seconds < 0 ? undefined : seconds;
+  }
+
+  /** etcd reports progress on a quiet watch every ten minutes, so that a resumed one need not go far back. */
+  async *watch(
+    range: KeyRange,
+    fromRevision: number,
+    options: RequestOptions & { readonly signal: AbortSignal },
+  ): AsyncGenerator<WatchBatch, void> {
+    const doing = `watch ${nameOf(range)}`;
+    const index = this.#current;
+    const ended = AbortSignal.any([options.signal, this.#closing.signal]);
+    try {
+      for await (const response of this.#responses(range, fromRevision, options, index, ended)) {
+        if (Number(response.compact_revision) > 0)
+          throw new CompactedError(fromRevision, Number(response.compact_revision));
+        if (response.canceled) throw new Error(response.cancel_reason || "watch canceled");
+        if (response.created) continue;
+        const events = response.events.map(readEvent);
+        const last = response.events.at(-1);
+        // With more to come the header is already ahead of the events: only the last event says how far this went.
+        yield { revision: Number(last?.kv.mod_revision ?? response.header.revision), events };
+      }
+      throw new Error("the server ended the watch");
+    } catch (error) {
+      options.signal.throwIfAborted();
+      if (error instanceof CompactedError) throw error;
+      throw this.#failed(doing, index, error);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    for (const connection of this.#connections) connection.close();
+  }
+
+  async *#responses(
+    range: KeyRange,
+    fromRevision: number,
+    options: RequestOptions,
+    index: number,
+    ended: AbortSignal,
+  ): AsyncGenerator<IWatchResponse, void> {
+    ended.throwIfAborted();
+    const stream = await this.#connection(index).watchStream();
+    const timeoutMs = options.timeoutMs ?? REQUEST_TIMEOUT_MS;
+    let late = false;
+    const stop = (): void => stream.cancel();
+    const timer = setTimeout(() => {
+      late = true;
+      stop();
+    }, timeoutMs);
+    ended.addEventListener("abort", stop, { once: true });
+    // The loop below throws the same error; without a listener a cancelled stream would end the process.
+    stream.on("error", () => undefined);
+    try {
+      stream.write({
+        create_request: {
+          ...wireRange(range),
+          start_revision: fromRevision,
+          progress_notify: true,
+        },
+      });
+      for await (const response of stream) {
+        clearTimeout(timer);
+        yield response as IWatchResponse;
+      }
+    } catch (error) {
+      throw late ? new Error(`no answer within ${timeoutMs} ms`, { cause: error }) : error;
+    } finally {
+      clearTimeout(timer);
+      ended.removeEventListener("abort", stop);
+      stop();
+    }
+  }
+
+  /** One answer from the current endpoint, or, for what may be repeated, from the first that has one. */
+  async #ask<Response>(request: Request, options: RequestOptions): Promise<Response> {
+    const signals = options.signal === undefined ? [] : [options.signal];
+    const signal = AbortSignal.any([...signals, this.#closing.signal]);
+    const tries = request.repeatable ? this.#connections.length : 1;
+    const timeoutMs = (options.timeoutMs ?? REQUEST_TIMEOUT_MS) / tries;
+    for (let left = tries; ; left--) {
+      const index = this.#current;
+      try {
+        return await this.#connection(index).call<Response>(
+          request.service,
+          request.method,
+          request.body,
+          { timeoutMs, signal },
+        );
+      } catch (error) {
+        options.signal?.throwIfAborted();
+        if (isLeaseGone(error)) throw leaseGone(request.doing, error);
+        const failure = this.#failed(request.doing, index, error);
+        if (left <= 1 || !failure.retryable) throw failure;
+      }
+    }
+  }
+
+  /** Names what went wrong, and lets the next request try the next endpoint. */
+  #failed(doing: string, index: number, error: unknown): AgentError {
+    if (this.#closing.signal.aborted) return storeClosed(doing);
+    if (this.#current === index) this.#current = (index + 1) % this.#connections.length;
+    const { url } = this.#connection(index).endpoint;
+    return storeUnavailable(doing, url, error, { retryable: !isPointless(error) });
+  }
+
+  #connection(index: number): Etcd3Connection {
+    const connection = this.#connections[index];
+    assert(connection !== undefined, `no etcd endpoint ${index}`);
+    return connection;
+  }
+}
+
+function nameOf(range: KeyRange): string {
+  return "key" in range ? range.key : `${range.prefix}*`;
+}
+
+function writtenKeys(transaction: Transaction): string {
+  const keys = transaction.success.flatMap((operation) =>
+    operation.action === "range" ? [] : [operation.key],
+  );
+  return keys.join(" and ");
+}

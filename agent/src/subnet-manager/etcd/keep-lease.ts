@@ -1,0 +1,307 @@
+import { AgentError } from "../../core/errors.ts";
+import { FAMILIES, overlaps } from "../../core/ip.ts";
+import { formatLeaseValue } from "../../core/lease-json.ts";
+import { type Lease, equalAttributes } from "../../core/lease.ts";
+import { formatSubnetKey } from "../../core/subnet-key.ts";
+import { jitteredMs } from "../../system/random.ts";
+import { type Claim, leasedClaim, reservationClaim, stillFree, unchanged } from "./claim.ts";
+import { identityOf, ownLeases } from "./claim-plan.ts";
+import { type ConditionalPut, type PutOutcome, conditionalPut, tryPut } from "./conditional-put.ts";
+import type { StoreContext } from "./context.ts";
+import { followRange } from "./follow-range.ts";
+import { type Grant, SpareGrant, renewAfterMs, revokeLease } from "./grant.ts";
+import type { KeyValue, LeaseId } from "./key-value-store.ts";
+import { Latest } from "./latest.ts";
+import { type StoredLeases, readLease, readLeases } from "./lease-entries.ts";
+import { isOutage, untilAnswered } from "./outage.ts";
+
+/** Source: flannel pkg/subnet/etcd/subnet.go, spec 03 section 6. */
+const RENEW_AGAIN_MS = 60_000;
+/** Longest wait after a lost race for our own subnet. */
+const RACE_WINDOW_MS = 100;
+
+/**
+ * Keeps a lease: renews it by the monotonic clock, whatever the watch says, and looks at once when its key changes.
+ *
+ *     kept ──time to renew──► renew ──written by somebody──► look
+ *      │ ▲                      └──done──► kept                │ ours, or unreadable: kept
+ *      │ └────────────────────────────────────────────────────┤
+ *      └──key changed──► look                                  │ gone: take the same subnet again, if still free
+ *                                                              └ another's: lease-lost
+ *
+ * Every write is conditional, so that nothing of another owner is overwritten, however long this process was asleep
+ * (invariants A4, B3', B6).
+ * @throws AgentError "lease-lost"
+ */
+export async function keepLease(
+  context: StoreContext,
+  lease: Lease,
+  claim: Claim | undefined,
+  signal: AbortSignal,
+): Promise<never> {
+  const stop = new AbortController();
+  const stopped = AbortSignal.any([signal, stop.signal]);
+  const key = context.keys.subnets + formatSubnetKey(lease.subnets);
+  const seen = new Latest<KeyValue | undefined>();
+  const following = followRange(
+    context,
+    { key },
+    {
+      list: ({ entries }) => seen.set(entries[0]),
+      change: (events) => {
+        const last = events.at(-1);
+        seen.set(last?.type === "put" ? last.entry : undefined);
+      },
+    },
+    stopped,
+  ).catch((error: unknown) => seen.fail(error));
+  try {
+    return await new LeaseKeeper(context, lease, key, seen).run(claim, signal);
+  } finally {
+    stop.abort(new Error("the lease is no longer kept"));
+    await following;
+  }
+}
+
+class LeaseKeeper {
+  readonly #context: StoreContext;
+  readonly #lease: Lease;
+  readonly #key: string;
+  readonly #value: string;
+  readonly #seen: Latest<KeyValue | undefined>;
+  /** The etcd lease of a renewal that nobody answered yet: asking again must be the same request. */
+  #renewal: Grant | undefined;
+
+  constructor(
+    context: StoreContext,
+    lease: Lease,
+    key: string,
+    seen: Latest<KeyValue | undefined>,
+  ) {
+    this.#context = context;
+    this.#lease = lease;
+    this.#key = key;
+    this.#value = formatLeaseValue(lease);
+    this.#seen = seen;
+  }
+
+  async run(known: Claim | undefined, signal: AbortSignal): Promise<never> {
+    let claim = known ?? (await this.#look(undefined, signal));
+    for (let version = 0; ;) {
+      await this.#wait(version, claim.renewAtMs, signal);
+      const changed = this.#seen.version > version;
+      ({ version } = this.#seen);
+      if (changed && this.#seen.value?.modRevision !== claim.modRevision)
+        claim = await this.#look(claim, signal);
+      else if (this.#context.clock.nowMs() >= claim.renewAtMs)
+        claim = await this.#renew(claim, signal);
+    }
+  }
+
+  /** Until the key changed or it is time. */
+  async #wait(version: number, untilMs: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#context;
+    const stop = new AbortController();
+    const either = AbortSignal.any([signal, stop.signal]);
+    try {
+      await Promise.race([
+        this.#seen.changedSince(version, either),
+        clock.sleep(Math.max(0, untilMs - clock.nowMs()), either),
+      ]);
+    } finally {
+      stop.abort();
+    }
+  }
+
+  /** One try; without an answer, another in about a minute. */
+  async #renew(claim: Claim, signal: AbortSignal): Promise<Claim> {
+    const { clock, random, log, outage } = this.#context;
+    let outcome: PutOutcome;
+    let renewal: Grant;
+    try {
+      renewal = this.#renewal ??= await this.#grant(signal);
+      outcome = await tryPut(this.#context, this.#put(claim.modRevision, renewal.leaseId), signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (isLeaseGone(error)) this.#renewal = undefined;
+      else if (isOutage(error)) outage.failed(error);
+      else throw error;
+      log.warn({ err: error }, "Error renewing lease (trying again in 1 min)");
+      return { ...claim, renewAtMs: clock.nowMs() + jitteredMs(random, RENEW_AGAIN_MS) };
+    }
+    return outcome.done
+      ? this.#renewed(claim, renewal, outcome.modRevision)
+      : this.#look(claim, signal);
+  }
+
+  async #grant(signal: AbortSignal): Promise<Grant> {
+    const { store, clock, leaseTtlSeconds } = this.#context;
+    const askedMs = clock.nowMs();
+    return { ...(await store.grantLease(leaseTtlSeconds, { signal })), askedMs };
+  }
+
+  #put(modRevision: number, leaseId?: LeaseId): ConditionalPut {
+    return {
+      key: this.#key,
+      value: this.#value,
+      ...(leaseId === undefined ? {} : { leaseId }),
+      conditions: [unchanged({ key: this.#key, modRevision })],
+      removedKeys: [],
+    };
+  }
+
+  async #renewed(before: Claim | undefined, renewal: Grant, modRevision: number): Promise<Claim> {
+    const { clock, log } = this.#context;
+    this.#renewal = undefined;
+    // The key hangs on the new lease now: the old one takes nothing with it.
+    await this.#revokeOwn(before, renewal.leaseId);
+    const leftMs = renewal.askedMs + renewal.ttlSeconds * 1000 - clock.nowMs();
+    const expiration = new Date(clock.wallClock().getTime() + leftMs).toISOString();
+    log.info({ key: this.#key }, `Lease renewed, new expiration: ${expiration}`);
+    return leasedClaim(this.#context, this.#key, modRevision, renewal);
+  }
+
+  /** Finds out what became of the key. @throws AgentError "lease-lost" when it is another owner's */
+  async #look(claim: Claim | undefined, signal: AbortSignal): Promise<Claim> {
+    const { store, keys, log } = this.#context;
+    const { entries } = await untilAnswered(
+      this.#context,
+      () => store.range({ key: this.#key }, { signal }),
+      signal,
+    );
+    const [entry] = entries;
+    const renewal = this.#renewal;
+    if (entry !== undefined && entry.leaseId === renewal?.leaseId && renewal !== undefined)
+      return this.#renewed(claim, renewal, entry.modRevision);
+    if (entry !== undefined && entry.modRevision === claim?.modRevision) return claim;
+
+    // The key was written since: no renewal still on its way can be carried out any more.
+    this.#renewal = undefined;
+    if (renewal !== undefined) await revokeLease(this.#context, renewal.leaseId);
+    await this.#revokeOwn(claim, entry?.leaseId);
+    if (entry === undefined) {
+      log.warn({ key: this.#key }, "our lease was removed from etcd, taking the same subnet again");
+      return this.#takeAgain(signal);
+    }
+    const found = readLease(keys, entry, this.#context.unreadable);
+    if (found !== undefined && identityOf(found) !== identityOf(this.#lease))
+      throw lostTo(this.#key, found);
+    return this.#adopt(claim, entry, found, signal);
+  }
+
+  /** Goes on with an entry of ours that somebody else wrote: an operator, or a node with the same public IP. */
+  async #adopt(
+    claim: Claim | undefined,
+    entry: KeyValue,
+    found: Lease | undefined,
+    signal: AbortSignal,
+  ): Promise<Claim> {
+    const { clock, random, log } = this.#context;
+    const { key, modRevision, leaseId } = entry;
+    const asPublished = found !== undefined && equalAttributes(found, this.#lease);
+    if (leaseId === undefined && found !== undefined) {
+      log.info({ key }, "our subnet is reserved: the key never runs out and is not renewed");
+      if (asPublished) return reservationClaim(key, modRevision);
+      const outcome = await conditionalPut(this.#context, this.#put(modRevision), signal);
+      return outcome.done
+        ? reservationClaim(key, outcome.modRevision)
+        : this.#look(undefined, signal);
+    }
+    const nowMs = clock.nowMs();
+    const adopted = { key, modRevision, ...(leaseId === undefined ? {} : { leaseId }) };
+    if (claim === undefined || found === undefined)
+      return { ...adopted, leaseIsOurs: false, renewAtMs: nowMs };
+    const leaseIsOurs = claim.leaseIsOurs && claim.leaseId === leaseId;
+    if (asPublished) {
+      const renewAtMs = leaseIsOurs ? claim.renewAtMs : await this.#renewTime(leaseId, signal);
+      return { ...adopted, leaseIsOurs, renewAtMs };
+    }
+    log.warn(
+      { key, backendType: found.backendType },
+      "somebody else writes our lease, perhaps a node with the same public IP: publishing our own data again in 1 min",
+    );
+    return { ...adopted, leaseIsOurs, renewAtMs: nowMs + jitteredMs(random, RENEW_AGAIN_MS) };
+  }
+
+  async #renewTime(leaseId: LeaseId | undefined, signal: AbortSignal): Promise<number> {
+    const { store, clock } = this.#context;
+    if (leaseId === undefined) return clock.nowMs();
+    const ttlSeconds = await untilAnswered(
+      this.#context,
+      () => store.timeToLive(leaseId, { signal }),
+      signal,
+    );
+    return clock.nowMs() + renewAfterMs(ttlSeconds ?? 0, this.#context);
+  }
+
+  /** Claims the same subnet anew unless somebody else took it meanwhile. @throws AgentError "lease-lost" */
+  async #takeAgain(signal: AbortSignal): Promise<Claim> {
+    const { store, keys, clock, random, log } = this.#context;
+    const grants = new SpareGrant(this.#context);
+    try {
+      for (;;) {
+        const list = await untilAnswered(
+          this.#context,
+          () => store.range({ prefix: keys.subnets }, { signal }),
+          signal,
+        );
+        if (list.entries.some((entry) => entry.key === this.#key))
+          return await this.#look(undefined, signal);
+        this.#refuseIfTaken(readLeases(keys, list.entries, this.#context.unreadable));
+        const { leaseId } = await grants.take(signal);
+        const put = {
+          ...this.#put(0, leaseId),
+          conditions: stillFree(this.#context, this.#key, list.revision),
+        };
+        const outcome = await conditionalPut(this.#context, put, signal).catch((error: unknown) => {
+          grants.forget();
+          if (isLeaseGone(error)) return { done: false, open: false } as const;
+          throw error;
+        });
+        if (outcome.done) {
+          log.info({ key: this.#key }, "took the same subnet again");
+          return leasedClaim(this.#context, this.#key, outcome.modRevision, grants.use());
+        }
+        if (outcome.open) await grants.giveBack();
+        await clock.sleep(random.integer(RACE_WINDOW_MS), signal);
+      }
+    } finally {
+      await grants.giveBack();
+    }
+  }
+
+  #refuseIfTaken(stored: StoredLeases): void {
+    const ours = this.#lease.subnets;
+    const taken = stored.taken.find(({ subnets }) =>
+      FAMILIES.some((family) => {
+        const [mine, other] = [ours[family], subnets[family]];
+        return mine !== undefined && other !== undefined && overlaps(mine, other);
+      }),
+    );
+    if (taken !== undefined) {
+      const owner = stored.leases.find(({ entry }) => entry.key === taken.key);
+      throw lostTo(taken.key, owner?.lease);
+    }
+    const identity = identityOf(this.#lease);
+    const other = identity === undefined ? undefined : ownLeases(stored, identity)[0];
+    if (other !== undefined) throw lostTo(other.entry.key, other.lease);
+  }
+
+  /** Gives back the etcd lease of a claim that is over, unless the key still hangs on it. */
+  async #revokeOwn(claim: Claim | undefined, inUse: LeaseId | undefined): Promise<void> {
+    if (claim?.leaseId !== undefined && claim.leaseIsOurs && claim.leaseId !== inUse)
+      await revokeLease(this.#context, claim.leaseId);
+  }
+}
+
+function isLeaseGone(error: unknown): boolean {
+  return error instanceof AgentError && error.code === "lease-lost";
+}
+
+function lostTo(key: string, owner: Lease | undefined): AgentError {
+  const who = owner === undefined ? "an entry that cannot be read" : `node ${identityOf(owner)}`;
+  return new AgentError(
+    "lease-lost",
+    `lost our subnet: ${key} belongs to ${who} now; start again to lease another subnet`,
+  );
+}

@@ -1,0 +1,88 @@
+import { LeaseTable } from "../../core/lease-table.ts";
+import { type Lease, equalAttributes, sameLease } from "../../core/lease.ts";
+import { formatSubnetKey } from "../../core/subnet-key.ts";
+import { identityOf } from "./claim-plan.ts";
+import type { StoreContext } from "./context.ts";
+import { type RangeFollower, followRange } from "./follow-range.ts";
+import type { KeyValue } from "./key-value-store.ts";
+import { Latest } from "./latest.ts";
+import { readLease } from "./lease-entries.ts";
+
+/**
+ * Every peer's lease, at once and after each change of the set or of what a peer publishes. A renewal changes nothing. A slow
+ * reader gets the newest set, not a queue of old ones.
+ */
+export async function* watchPeers(
+  context: StoreContext,
+  own: Lease,
+  signal: AbortSignal,
+): AsyncGenerator<readonly Lease[], void> {
+  const ownKey = context.keys.subnets + formatSubnetKey(own.subnets);
+  const stop = new AbortController();
+  const table = new Latest<LeaseTable>();
+  const following = followRange(
+    context,
+    { prefix: context.keys.subnets },
+    intoTable(context, table),
+    AbortSignal.any([signal, stop.signal]),
+  ).catch((error: unknown) => table.fail(error));
+  try {
+    let shown: readonly Lease[] | undefined;
+    for (let version = 0; ;) {
+      await table.changedSince(version, signal);
+      ({ version } = table);
+      const peers = (table.value?.snapshot(ownKey) ?? []).filter((peer) => !isSameNode(peer, own));
+      if (shown !== undefined && equalPeers(shown, peers)) continue;
+      shown = peers;
+      yield peers;
+    }
+  } finally {
+    stop.abort(new Error("nobody reads the peers any more"));
+    await following;
+  }
+}
+
+/** Keeps the table of all leases. An entry that cannot be read is no lease, as if its key were not there. */
+function intoTable(context: StoreContext, latest: Latest<LeaseTable>): RangeFollower {
+  const table = new LeaseTable();
+  const read = (entry: KeyValue): Lease | undefined =>
+    readLease(context.keys, entry, context.unreadable);
+  return {
+    list: ({ entries, revision }) => {
+      const leases = entries.flatMap((entry) => {
+        const lease = read(entry);
+        return lease === undefined ? [] : [{ ...entry, lease }];
+      });
+      table.reset(leases, revision);
+      latest.set(table);
+    },
+    change: (events) => {
+      for (const event of events) {
+        const lease = event.type === "put" ? read(event.entry) : undefined;
+        if (event.type === "delete") table.remove(event.key, event.modRevision);
+        else if (lease === undefined) table.remove(event.entry.key, event.entry.modRevision);
+        else table.put(event.entry.key, lease, event.entry.modRevision);
+      }
+      latest.set(table);
+    },
+  };
+}
+
+/** A second entry with our public IP is one that we or a namesake left: packets for it must not be sent to ourselves. */
+function isSameNode(peer: Lease, own: Lease): boolean {
+  const identity = identityOf(own);
+  return identity !== undefined && identityOf(peer) === identity;
+}
+
+function equalPeers(a: readonly Lease[], b: readonly Lease[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((lease, index) => {
+      const other = b[index];
+      return (
+        other !== undefined &&
+        (lease === other || (sameLease(lease, other) && equalAttributes(lease, other)))
+      );
+    })
+  );
+}

@@ -1,0 +1,34 @@
+import type { Cidr, PerFamily } from "../core/ip.ts";
+import type { Lease, LeaseAttributes } from "../core/lease.ts";
+import type { NetworkConfig } from "../core/network-config.ts";
+
+/**
+ * Where leases live. Every wait takes the signal and ends with its reason when it aborts; a store that does not answer is
+ * waited for with jittered back-off and reported once a minute, never thrown, except where noted.
+ */
+export interface SubnetManager {
+  /** For the log: `Etcd Local Manager with Previous Subnet: None`. */
+  readonly name: string;
+  /** Waits until there is a configuration, saying once that there is none. @throws AgentError "config-invalid" for one that cannot be used */
+  networkConfig(signal: AbortSignal): Promise<NetworkConfig>;
+  /** What a node with this public IP published last time, so that a restart can keep its VTEP MAC and keys. */
+  previousLease(
+    publicIps: LeaseAttributes["publicIps"],
+    signal: AbortSignal,
+  ): Promise<Lease | undefined>;
+  /**
+   * Claims a subnet for this node: the one in the store under our public IP, else `preferred` if still free, else a random free one.
+   * @throws AgentError "subnet-exhausted"
+   */
+  acquireLease(
+    config: NetworkConfig,
+    wanted: LeaseAttributes,
+    preferred: PerFamily<Cidr>,
+    signal: AbortSignal,
+  ): Promise<Lease>;
+  /** Keeps our lease alive until the signal aborts. @throws AgentError "lease-lost" when another owner or nobody has it */
+  keepLease(lease: Lease, signal: AbortSignal): Promise<never>;
+  /** Every peer's lease, whole, at once and again after each change. Gaps and compaction are healed inside. */
+  watchPeers(own: Lease, signal: AbortSignal): AsyncIterable<readonly Lease[]>;
+  close(): Promise<void>;
+}
