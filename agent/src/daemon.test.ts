@@ -1,0 +1,363 @@
+import { expect, test } from "vitest";
+import * as registry from "./backends/registry.ts";
+import { runDaemon } from "./daemon.ts";
+import type { Cidr } from "./core/ip.ts";
+import { MemoryKernel } from "./kernel/memory-kernel.ts";
+import { EtcdSubnetManager } from "./subnet-manager/etcd/etcd-subnet-manager.ts";
+import { MemoryDatabase } from "./subnet-manager/etcd/memory-database.ts";
+import { MemoryStore } from "./subnet-manager/etcd/memory-store.ts";
+import { ManualClock } from "./system/manual-clock.ts";
+import { MemoryFiles } from "./system/memory-files.ts";
+import { MemoryLog } from "./system/memory-log.ts";
+import { SeededRandom } from "./system/seeded-random.ts";
+
+const SUBNET_FILE = "/run/flannel/subnet.env";
+const VXLAN = '{"Network":"10.42.0.0/16","Backend":{"Type":"vxlan"}}';
+const SUBNETS = { prefix: "/coreos.com/network/subnets/" };
+
+/** A cluster in memory: one store, any number of nodes, one clock. */
+class World {
+  readonly clock = new ManualClock();
+  readonly database = new MemoryDatabase(this.clock);
+  readonly store = new MemoryStore({ clock: this.clock, database: this.database });
+  #nodes = 0;
+
+  async configure(config: string): Promise<void> {
+    await this.store.txn({
+      compare: [],
+      success: [{ action: "put", key: "/coreos.com/network/config", value: config }],
+      failure: [],
+    });
+  }
+
+  async keys(): Promise<readonly string[]> {
+    const { entries } = await this.store.range(SUBNETS);
+    return entries.map((entry) => entry.key.slice(SUBNETS.prefix.length));
+  }
+
+  node(): Node {
+    return new Node(this, ++this.#nodes);
+  }
+}
+
+/** What outlives an agent: the kernel and the files of one machine. */
+class Node {
+  readonly kernel = new MemoryKernel();
+  readonly files = new MemoryFiles();
+  readonly log = new MemoryLog();
+  readonly #world: World;
+  readonly #number: number;
+  #starts = 0;
+
+  constructor(world: World, number: number) {
+    this.#world = world;
+    this.#number = number;
+    this.kernel.addInterface({ name: "eth0", addresses: [`192.0.2.${number}/24` as Cidr] });
+  }
+
+  /** Starts an agent; `ready` changes as it says, `ended` settles when it ends. */
+  start(): Agent {
+    return new Agent(this, this.#world, this.#number * 100 + this.#starts++);
+  }
+}
+
+class Agent {
+  ready = false;
+  readonly ended: Promise<unknown>;
+  readonly #controller = new AbortController();
+
+  constructor(node: Node, world: World, seed: number) {
+    const random = new SeededRandom(seed);
+    const store = new MemoryStore({ clock: world.clock, database: world.database });
+    const ports = {
+      subnetManager: new EtcdSubnetManager(store, {
+        prefix: "/coreos.com/network",
+        clock: world.clock,
+        random,
+        log: node.log,
+      }),
+      kernel: node.kernel,
+      backends: new Map(Object.values(registry).map((one) => [one.type, one])),
+      files: node.files,
+      clock: world.clock,
+      random,
+      log: node.log,
+    };
+    const options = {
+      interfaceWishes: {
+        names: ["eth0"],
+        patterns: [],
+        canReach: "",
+        publicIp: "",
+        publicIpv6: "",
+      },
+      subnetFile: SUBNET_FILE,
+      onReady: (ready: boolean) => (this.ready = ready),
+    };
+    this.ended = runDaemon(options, ports, this.#controller.signal).then(
+      () => "stopped",
+      (error: unknown) => error,
+    );
+  }
+
+  stop(): Promise<unknown> {
+    this.#controller.abort(new Error("asked to stop"));
+    return this.ended;
+  }
+}
+
+async function twoNodes(
+  config = VXLAN,
+): Promise<{ world: World; nodes: [Node, Node]; agents: Agent[] }> {
+  const world = new World();
+  await world.configure(config);
+  const nodes: [Node, Node] = [world.node(), world.node()];
+  const agents = nodes.map((node) => node.start());
+  await world.clock.advance(2_000);
+  expect(agents.map((agent) => agent.ready)).toEqual([true, true]);
+  return { world, nodes, agents };
+}
+
+const flannelRoutes = (node: Node): readonly string[] =>
+  node.kernel
+    .print()
+    .split("\n")
+    .filter((line) => line.startsWith("route") && line.includes("flannel.1"));
+
+test("two nodes lease a subnet each, and each kernel holds the other's", async () => {
+  const { world, nodes, agents } = await twoNodes();
+  const keys = await world.keys();
+  expect(keys).toHaveLength(2);
+  for (const node of nodes) {
+    const own = /FLANNEL_SUBNET=([\d.]+)\.1\/24/.exec(node.files.texts.get(SUBNET_FILE) ?? "")?.[1];
+    const other = keys.find((key) => !key.startsWith(`${own}.0-`))?.replace("-24", "");
+    expect(flannelRoutes(node)).toEqual([`route ${other}/24 via ${other} dev flannel.1 onlink`]);
+  }
+  await Promise.all(agents.map((agent) => agent.stop()));
+});
+
+test("subnet.env is written before ready, and says what was leased", async () => {
+  const { world, nodes, agents } = await twoNodes();
+  const [address] = (await world.keys()).map((key) => key.replace(".0-24", ".1/24"));
+  expect([...nodes].map((node) => node.files.texts.get(SUBNET_FILE))).toContain(
+    `FLANNEL_NETWORK=10.42.0.0/16\nFLANNEL_SUBNET=${address}\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=false\n`,
+  );
+  await Promise.all(agents.map((agent) => agent.stop()));
+});
+
+test("a lease that ends takes its kernel entries with it", async () => {
+  const { world, nodes, agents } = await twoNodes();
+  await agents[1]?.stop();
+  const own = /FLANNEL_SUBNET=([\d.]+)\.1\//.exec(nodes[1].files.texts.get(SUBNET_FILE) ?? "")?.[1];
+  await world.store.txn({
+    compare: [],
+    success: [{ action: "delete", key: `${SUBNETS.prefix}${own}.0-24` }],
+    failure: [],
+  });
+  await world.clock.advance(1_000);
+  expect(flannelRoutes(nodes[0])).toEqual([]);
+  expect(nodes[0].kernel.print()).not.toMatch(/^(fdb|neigh)/m);
+  await agents[0]?.stop();
+});
+
+test("a device deleted behind its back is back within a second, with its address and every peer", async () => {
+  const { world, nodes, agents } = await twoNodes();
+  const before = nodes[0].kernel.print();
+  nodes[0].kernel.removeInterface("flannel.1");
+  expect(flannelRoutes(nodes[0])).toEqual([]);
+  await world.clock.advance(1_000);
+  expect(nodes[0].kernel.print()).toBe(before);
+  await Promise.all(agents.map((agent) => agent.stop()));
+});
+
+test("stopping leaves data path, lease and subnet.env, and the next start changes none of them", async () => {
+  const { world, nodes, agents } = await twoNodes();
+  const before = {
+    kernel: nodes[0].kernel.print(),
+    keys: await world.keys(),
+    env: nodes[0].files.texts.get(SUBNET_FILE),
+  };
+  expect(await agents[0]?.stop()).toBe("stopped");
+  expect(agents[0]?.ready).toBe(false);
+  expect(nodes[0].kernel.print()).toBe(before.kernel);
+  expect(await world.keys()).toEqual(before.keys);
+
+  const again = nodes[0].start();
+  await world.clock.advance(2_000);
+  expect(again.ready).toBe(true);
+  expect({
+    kernel: nodes[0].kernel.print(),
+    keys: await world.keys(),
+    env: nodes[0].files.texts.get(SUBNET_FILE),
+  }).toEqual(before);
+  await Promise.all([again.stop(), agents[1]?.stop()]);
+});
+
+test("a subnet that was in use before the key vanished is asked for again", async () => {
+  const { world, nodes, agents } = await twoNodes();
+  await agents[0]?.stop();
+  const keys = await world.keys();
+  const own = /FLANNEL_SUBNET=([\d.]+)\.1\//.exec(nodes[0].files.texts.get(SUBNET_FILE) ?? "")?.[1];
+  await world.store.txn({
+    compare: [],
+    success: [{ action: "delete", key: `${SUBNETS.prefix}${own}.0-24` }],
+    failure: [],
+  });
+  const again = nodes[0].start();
+  await world.clock.advance(2_000);
+  expect(await world.keys()).toEqual(keys);
+  await Promise.all([again.stop(), agents[1]?.stop()]);
+});
+
+test("a bad peer is named once and harms nobody else", async () => {
+  const { world, nodes, agents } = await twoNodes();
+  const before = nodes[0].kernel.print();
+  await world.store.txn({
+    compare: [],
+    success: [
+      {
+        action: "put",
+        key: `${SUBNETS.prefix}10.42.250.0-24`,
+        value: '{"PublicIP":"127.0.0.1","BackendType":"vxlan"}',
+      },
+      { action: "put", key: `${SUBNETS.prefix}10.42.251.0-24`, value: "not json" },
+      {
+        action: "put",
+        key: `${SUBNETS.prefix}10.42.252.0-24`,
+        value:
+          '{"PublicIP":"192.0.2.99","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"what"}}',
+      },
+    ],
+    failure: [],
+  });
+  await world.clock.advance(30_000);
+  expect(nodes[0].kernel.print()).toBe(before);
+  for (const subnet of ["10.42.250.0", "10.42.251.0", "10.42.252.0"]) {
+    const lines = nodes[0].log.lines.filter((line) => JSON.stringify(line).includes(subnet));
+    expect(lines.map((line) => line.level)).toEqual(["warn"]);
+  }
+  await Promise.all(agents.map((agent) => agent.stop()));
+});
+
+test("an unknown backend ends the start, naming the known ones", async () => {
+  const world = new World();
+  await world.configure('{"Network":"10.42.0.0/16","Backend":{"Type":"gre"}}');
+  const agent = world.node().start();
+  await world.clock.advance(1_000);
+  expect(String(await agent.ended)).toContain('unknown backend type: "gre"');
+  expect(String(await agent.ended)).toContain("host-gw, vxlan");
+  expect(await world.keys()).toEqual([]);
+});
+
+test("a node whose kernel refuses the device takes no subnet", async () => {
+  const world = new World();
+  await world.configure(VXLAN);
+  const node = world.node();
+  node.kernel.refuse(({ object }) => object.kind === "link", "EOPNOTSUPP");
+  const agent = node.start();
+  await world.clock.advance(1_000);
+  expect(String(await agent.ended)).toContain("cannot put link flannel.1");
+  expect(await world.keys()).toEqual([]);
+});
+
+test("a node that finds no free subnet leaves no device, but keeps one it found", async () => {
+  const world = new World();
+  await world.configure('{"Network":"10.42.0.0/28","Backend":{"Type":"vxlan"}}');
+  for (const last of [4, 8, 12])
+    await world.store.txn({
+      compare: [],
+      success: [
+        {
+          action: "put",
+          key: `${SUBNETS.prefix}10.42.0.${last}-30`,
+          value: `{"PublicIP":"198.51.100.${last}"}`,
+        },
+      ],
+      failure: [],
+    });
+  const node = world.node();
+  const before = node.kernel.print();
+  const agent = node.start();
+  await world.clock.advance(1_000);
+  expect(await agent.ended).toMatchObject({ code: "subnet-exhausted" });
+  expect(node.kernel.print()).toBe(before);
+
+  await world.configure(VXLAN);
+  const lucky = node.start();
+  await world.clock.advance(1_000);
+  await lucky.stop();
+  await world.configure('{"Network":"10.42.0.0/28","Backend":{"Type":"vxlan"}}');
+  const unlucky = node.start();
+  await world.clock.advance(1_000);
+  expect(await unlucky.ended).toMatchObject({ code: "subnet-exhausted" });
+  expect(node.kernel.print()).toContain("link flannel.1");
+});
+
+test("what the kernel refuses is tried again, said once, and said to be over", async () => {
+  const { world, nodes, agents } = await twoNodes();
+  const before = nodes[0].kernel.print();
+  const allow = nodes[0].kernel.refuse(({ object }) => object.kind === "route", "ENOMEM");
+  nodes[0].kernel.removeInterface("flannel.1");
+  await world.clock.advance(30_000);
+  expect(flannelRoutes(nodes[0])).toEqual([]);
+  allow();
+  await world.clock.advance(10_000);
+  expect(nodes[0].kernel.print()).toBe(before);
+  const said = nodes[0].log.lines.filter((line) => line.message.includes("ENOMEM"));
+  expect(said).toHaveLength(1);
+  expect(nodes[0].log.lines.some((line) => line.message === "no longer so")).toBe(true);
+  await Promise.all(agents.map((agent) => agent.stop()));
+});
+
+test("a node that loses its subnet to another ends with lease-lost and is not ready", async () => {
+  const { world, nodes, agents } = await twoNodes();
+  const own = /FLANNEL_SUBNET=([\d.]+)\.1\//.exec(nodes[0].files.texts.get(SUBNET_FILE) ?? "")?.[1];
+  await world.store.txn({
+    compare: [],
+    success: [
+      {
+        action: "put",
+        key: `${SUBNETS.prefix}${own}.0-24`,
+        value: '{"PublicIP":"192.0.2.77","PublicIPv6":null,"BackendType":"vxlan"}',
+      },
+    ],
+    failure: [],
+  });
+  await world.clock.advance(2_000);
+  expect(await agents[0]?.ended).toMatchObject({ code: "lease-lost" });
+  expect(agents[0]?.ready).toBe(false);
+  await agents[1]?.stop();
+});
+
+test("a subnet file that cannot be written keeps the node from being ready until it can", async () => {
+  const world = new World();
+  await world.configure(VXLAN);
+  const node = world.node();
+  node.files.refuse(SUBNET_FILE, "EROFS: read-only file system");
+  const agent = node.start();
+  await world.clock.advance(5_000);
+  expect(agent.ready).toBe(false);
+  expect(node.log.lines.filter((line) => line.level === "error")).toHaveLength(1);
+  node.files.allow(SUBNET_FILE);
+  await world.clock.advance(2_000);
+  expect(agent.ready).toBe(true);
+  await agent.stop();
+});
+
+test("a peer that the kernel keeps refusing does not make the loop spin on its own echoes", async () => {
+  const { world, nodes, agents } = await twoNodes();
+  nodes[0].kernel.refuse(({ object }) => object.kind === "route", "ENOMEM");
+  nodes[0].kernel.removeInterface("flannel.1");
+  let dumps = 0;
+  const dump = nodes[0].kernel.dump.bind(nodes[0].kernel);
+  nodes[0].kernel.dump = (scope) => {
+    dumps++;
+    // Somebody else's change, again and again: a reason to look, at a bounded rate.
+    nodes[0].kernel.overrun();
+    return dump(scope);
+  };
+  await world.clock.advance(30_000);
+  expect(dumps).toBeGreaterThan(2);
+  expect(dumps).toBeLessThan(40);
+  await Promise.all(agents.map((agent) => agent.stop()));
+});
