@@ -1,0 +1,24 @@
+import type { Terminal } from "../system/terminal.ts";
+
+/** A verb of the command line. */
+export interface Command {
+  readonly name: string;
+  /** What follows `lab NAME`, for the usage line. */
+  readonly usage: string;
+  readonly summary: string;
+  readonly flags: FlagTable;
+  /** The words that are the lab's own, where others belong to a command to run; all of them by default. */
+  ownWords?(argv: readonly string[]): readonly string[];
+  /** Returns the exit code. Errors are thrown. */
+  run(argv: readonly string[], terminal: Terminal): Promise<number>;
+}
+
+export interface FlagDefinition {
+  readonly type: "string" | "boolean";
+  readonly multiple?: true;
+  /** Name of the value in the help. */
+  readonly value?: string;
+  readonly help: string;
+}
+
+export type FlagTable = Readonly<Record<string, FlagDefinition>>;

@@ -1,0 +1,14 @@
+import type { Command } from "./command.ts";
+
+/** One line a verb; loaded when it is used, so that a verb costs only its own files. */
+export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  up: async () => (await import("./up.ts")).up,
+  down: async () => (await import("./down.ts")).down,
+  ps: async () => (await import("./ps.ts")).ps,
+  exec: async () => (await import("./exec.ts")).exec,
+  logs: async () => (await import("./logs.ts")).logs,
+  ping: async () => (await import("./ping.ts")).ping,
+  node: async () => (await import("./node.ts")).node,
+  run: async () => (await import("./run.ts")).run,
+  doctor: async () => (await import("./doctor.ts")).doctor,
+};

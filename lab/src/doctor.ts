@@ -1,0 +1,155 @@
+import {
+  missingRequirements,
+  COMPILER_REQUIREMENTS,
+  installCommand,
+  LAB_REQUIREMENTS,
+  type Requirement,
+} from "./requirements.ts";
+import { fileExists, findProgram } from "./system/files.ts";
+import { isRoot } from "./system/machine.ts";
+import { run } from "./system/processes.ts";
+
+/** One thing that this machine can or cannot do. */
+export interface Finding {
+  readonly name: string;
+  /** Whether `lab up` cannot do without. */
+  readonly needed: boolean;
+  readonly ok: boolean;
+  /** What was found, or why not. */
+  readonly detail: string;
+  /** What to do about it when it is not ok. */
+  readonly remedy: string;
+}
+
+interface Probe {
+  readonly name: string;
+  readonly needed: boolean;
+  /** Tried in a network namespace that ends with it; nothing of the machine is touched. */
+  readonly script: string;
+  readonly remedy: string;
+}
+
+const PROBES: readonly Probe[] = [
+  {
+    name: "namespaces",
+    needed: true,
+    script: "echo network, mount, PID, UTS",
+    remedy:
+      "run as root, or sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0",
+  },
+  linkProbe("bridge", "bridge", true),
+  linkProbe("veth", "veth peer name probe1", true),
+  {
+    name: "forwarding",
+    needed: true,
+    script: "echo 1 > /proc/sys/net/ipv4/ip_forward && echo IPv4",
+    remedy: "/proc/sys is read-only here: in a container, start it with --privileged",
+  },
+  {
+    name: "IPv6",
+    needed: false,
+    script: "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding && echo for --family dual",
+    remedy: "boot without ipv6.disable=1",
+  },
+  linkProbe("vxlan", "vxlan id 1 dstport 8472", false),
+  linkProbe("wireguard", "wireguard", false),
+  linkProbe("ipip", "ipip local 192.0.2.1", false),
+  {
+    name: "tun",
+    needed: false,
+    script: "ip tuntap add probe0 mode tun && echo for the udp backend",
+    remedy: "modprobe tun, and make /dev/net/tun readable and writable",
+  },
+  {
+    name: "netem",
+    needed: false,
+    script: "ip link set lo up && tc qdisc add dev lo root netem delay 1ms && echo delay and loss",
+    remedy: "modprobe sch_netem (and install iproute2 for tc)",
+  },
+  {
+    name: "br_netfilter",
+    needed: false,
+    script: "cat /proc/sys/net/bridge/bridge-nf-call-iptables",
+    remedy: "modprobe br_netfilter: flannel's own agent wants it unless EnableNFTables is set",
+  },
+  {
+    name: "nftables",
+    needed: false,
+    script: "nft add table inet probe && nft --version",
+    remedy: "install nftables",
+  },
+  {
+    name: "iptables",
+    needed: false,
+    script: "XTABLES_LOCKFILE=/dev/null iptables -V",
+    remedy: "install iptables",
+  },
+  {
+    name: "docker",
+    needed: false,
+    script: "docker version --format '{{.Server.Version}}'",
+    remedy: "install Docker and start its daemon (not used by the netns driver)",
+  },
+];
+
+const PROBE_TIMEOUT_MS = 10_000;
+
+/** Tries everything, each by itself. */
+export async function examine(): Promise<Finding[]> {
+  const requirements = [...LAB_REQUIREMENTS, ...COMPILER_REQUIREMENTS];
+  const programs = await Promise.all(requirements.map(examineRequirement));
+  const probes = await Promise.all(PROBES.map(examineProbe));
+  return [examinePrivileges(), ...programs, ...probes];
+}
+
+function examinePrivileges(): Finding {
+  const detail = isRoot() ? "root" : "ordinary user: the lab runs in a user namespace";
+  return { name: "privileges", needed: true, ok: true, detail, remedy: "" };
+}
+
+const VERSION_COMMANDS: Readonly<Record<string, readonly string[]>> = {
+  etcd: ["etcd", "--version"],
+  ip: ["ip", "-V"],
+  ping: ["ping", "-V"],
+  unshare: ["unshare", "--version"],
+  nsenter: ["nsenter", "--version"],
+  cc: ["cc", "--version"],
+};
+
+async function examineRequirement(requirement: Requirement): Promise<Finding> {
+  const { name, packages } = requirement;
+  const ok = missingRequirements([requirement]).length === 0;
+  const command = VERSION_COMMANDS[name];
+  const said = ok && command !== undefined ? (await run(command)).stdout.split("\n", 1)[0] : "";
+  const remedy = fileExists("/etc/debian_version")
+    ? installCommand(packages).join(" ")
+    : `install what provides ${name}`;
+  return { name, needed: true, ok, detail: ok ? said || "found" : "not installed", remedy };
+}
+
+async function examineProbe({ name, needed, script, remedy }: Probe): Promise<Finding> {
+  if (findProgram("unshare") === undefined) {
+    return { name, needed, ok: false, detail: "no unshare to try it with", remedy };
+  }
+  const user = isRoot() ? [] : ["--user", "--map-root-user"];
+  // Docker's client needs the machine's own network and user.
+  const inside =
+    name === "docker"
+      ? []
+      : ["unshare", ...user, "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child"];
+  const { exitCode, stdout, stderr } = await run([...inside, "sh", "-c", script], {
+    timeoutMs: PROBE_TIMEOUT_MS,
+  });
+  const ok = exitCode === 0;
+  const said = (ok ? stdout : stderr).trim().split("\n", 1)[0] ?? "";
+  return { name, needed, ok, detail: said || (ok ? "yes" : `exit code ${exitCode}`), remedy };
+}
+
+function linkProbe(name: string, kind: string, needed: boolean): Probe {
+  return {
+    name,
+    needed,
+    script: `ip link add probe0 type ${kind} && echo yes`,
+    remedy: `modprobe ${name}, or use a kernel that has it`,
+  };
+}

@@ -1,0 +1,226 @@
+import { formatAddress, formatCidr } from "../../addresses.ts";
+import { LabError } from "../../errors.ts";
+import type { HostStatus } from "../../lab.ts";
+import type { LabOptions } from "../../options.ts";
+import { hostFiles, type HostFiles } from "../../run-directory.ts";
+import { parseSubnetFile, type SubnetFile, subnetsOf } from "../../subnet-file.ts";
+import type { Clock } from "../../system/clock.ts";
+import { fileVersion, makeDirectory, readText } from "../../system/files.ts";
+import { run, runChecked } from "../../system/processes.ts";
+import { EXTERNAL_INTERFACE, type HostPlan, STORE_ENDPOINT } from "../../topology.ts";
+import { Agent } from "./agent.ts";
+import { type Anchor, openAnchor } from "./anchor.ts";
+import {
+  ANCHOR_SCRIPT,
+  endpointBatch,
+  POD_ANCHOR_SCRIPT,
+  podAddresses,
+  podBatch,
+  podBridgeBatch,
+  podPlugBatch,
+  podUnplugBatch,
+} from "./link-scripts.ts";
+
+/** How often subnet.env is looked at while the agent is to write it, and afterwards. */
+const STARTING_POLL_MS = 20;
+const READY_POLL_MS = 500;
+
+/** Entering a mount namespace leads to its root; relative paths in `--flanneld` mean the caller's directory. */
+const AT_DIRECTORY = 'cd "$0" && exec "$@"';
+
+interface Pod {
+  readonly anchor: Anchor;
+  readonly file: SubnetFile;
+}
+
+/** One host: its namespaces, its agent, and the pod that follows what the agent says in subnet.env. */
+export class NetnsHost {
+  readonly plan: HostPlan;
+  readonly anchor: Anchor;
+  readonly files: HostFiles;
+  readonly #agent: Agent;
+  readonly #clock: Clock;
+  readonly #closing: AbortController = new AbortController();
+  #wake: AbortController = new AbortController();
+  #pod: Pod | undefined;
+  /** The subnet.env that was there before the agent was started: not this agent's word. */
+  #staleVersion: string | undefined;
+  #seenVersion: string | undefined;
+  #podTrouble: string | undefined;
+  #following: Promise<void> = Promise.resolve();
+
+  private constructor(
+    plan: HostPlan,
+    anchor: Anchor,
+    files: HostFiles,
+    options: LabOptions,
+    clock: Clock,
+  ) {
+    this.plan = plan;
+    this.anchor = anchor;
+    this.files = files;
+    this.#clock = clock;
+    this.#agent = new Agent({
+      argv: anchor.enter([
+        "sh",
+        "-c",
+        AT_DIRECTORY,
+        options.workingDirectory,
+        ...options.flanneld,
+        `--etcd-endpoints=${STORE_ENDPOINT}`,
+        `--iface=${EXTERNAL_INTERFACE}`,
+      ]),
+      logFile: files.agentLog,
+      clock,
+      onExit: () => {
+        this.#wake.abort();
+      },
+    });
+  }
+
+  /** Makes the namespaces and the link. The agent is not started; the link is not plugged in. */
+  static async open(
+    plan: HostPlan,
+    runDirectory: string,
+    options: LabOptions,
+    clock: Clock,
+  ): Promise<NetnsHost> {
+    const files = hostFiles(runDirectory, plan.name);
+    makeDirectory(files.run);
+    const anchor = await openAnchor(ANCHOR_SCRIPT, [plan.name, files.run, endpointBatch(plan)]);
+    const host = new NetnsHost(plan, anchor, files, options, clock);
+    host.#following = host.#follow();
+    return host;
+  }
+
+  get name(): string {
+    return this.plan.name;
+  }
+
+  get agent(): Agent {
+    return this.#agent;
+  }
+
+  get podAnchor(): Anchor | undefined {
+    return this.#pod?.anchor;
+  }
+
+  /** The pod's addresses, one per family; empty while there is no pod. */
+  get podIps(): string[] {
+    return this.#pod === undefined
+      ? []
+      : podAddresses(this.#pod.file).map(({ address }) => formatAddress(address));
+  }
+
+  /** The leased subnets as the pod has them. */
+  get subnets(): string[] {
+    return this.#pod === undefined ? [] : subnetsOf(this.#pod.file);
+  }
+
+  /** Why the pod could not be made, if so. */
+  get podTrouble(): string | undefined {
+    return this.#podTrouble;
+  }
+
+  async startAgent(): Promise<void> {
+    this.#staleVersion = fileVersion(this.files.subnetFile);
+    this.#seenVersion = undefined;
+    await this.#agent.start();
+    this.#wake.abort();
+  }
+
+  status(): Omit<HostStatus, "peers"> {
+    const { ended, pid, uptimeMs } = this.#agent;
+    const pod = this.#pod;
+    return {
+      name: this.name,
+      segment: this.plan.segment,
+      publicIps: this.plan.addresses.map(({ address }) => address),
+      subnets: this.subnets,
+      state: ended?.state ?? (this.#isReady() ? "ready" : "starting"),
+      ...(ended === undefined ? { uptimeMs } : { exit: ended.how }),
+      ...(pid === undefined ? {} : { agentPid: pid }),
+      podIps: this.podIps,
+      anchorPid: this.anchor.pid,
+      ...(this.#podTrouble === undefined ? {} : { trouble: this.#podTrouble }),
+      ...(pod === undefined ? {} : { mtu: pod.file.mtu, podAnchorPid: pod.anchor.pid }),
+    };
+  }
+
+  /** Ends everything on the host at once. The link to the switch goes with its network namespace. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#wake.abort();
+    await this.#agent.close();
+    await this.#following;
+    await this.#pod?.anchor.close();
+    await this.anchor.close();
+  }
+
+  #isReady(): boolean {
+    return this.#pod !== undefined && this.#seenVersion !== undefined;
+  }
+
+  /** Looks at subnet.env until the host is closed, and keeps the pod as it says. */
+  async #follow(): Promise<void> {
+    while (!this.#closing.signal.aborted) {
+      this.#wake = new AbortController();
+      const version = fileVersion(this.files.subnetFile);
+      if (
+        version !== undefined &&
+        version !== this.#staleVersion &&
+        version !== this.#seenVersion
+      ) {
+        await this.#read(version);
+      }
+      const waiting = this.#agent.ended === undefined && !this.#isReady();
+      await this.#clock.sleep(waiting ? STARTING_POLL_MS : READY_POLL_MS, this.#wake.signal);
+    }
+  }
+
+  async #read(version: string): Promise<void> {
+    const file = parseSubnetFile(readText(this.files.subnetFile) ?? "");
+    if (file === undefined) {
+      return;
+    }
+    const wanted = describe(file);
+    if (this.#pod === undefined || describe(this.#pod.file) !== wanted) {
+      try {
+        await this.#makePod(file);
+        this.#podTrouble = undefined;
+      } catch (error) {
+        if (!(error instanceof LabError)) {
+          throw error;
+        }
+        this.#podTrouble = `no pod for ${wanted}: ${error.message}`;
+        await this.#removePod();
+      }
+    }
+    this.#seenVersion = version;
+  }
+
+  async #makePod(file: SubnetFile): Promise<void> {
+    await this.#removePod();
+    await this.#batch(podBridgeBatch(file));
+    const script = [this.name, podBatch(file, this.anchor.pid)];
+    const anchor = await openAnchor(POD_ANCHOR_SCRIPT, script, this.anchor);
+    await this.#batch(podPlugBatch());
+    this.#pod = { anchor, file };
+  }
+
+  /** Takes away as much of a pod as there is: somebody may have removed its links by hand. */
+  async #removePod(): Promise<void> {
+    const pod = this.#pod;
+    this.#pod = undefined;
+    await run(this.anchor.enter(["ip", "-force", "-batch", "-"]), { input: podUnplugBatch() });
+    await pod?.anchor.close();
+  }
+
+  async #batch(text: string): Promise<void> {
+    await runChecked(this.anchor.enter(["ip", "-batch", "-"]), { input: text });
+  }
+}
+
+function describe(file: SubnetFile): string {
+  return `${file.gateways.map(formatCidr).join(", ")} mtu ${file.mtu}`;
+}

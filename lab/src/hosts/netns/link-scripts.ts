@@ -1,0 +1,149 @@
+import { type Cidr, addToAddress, formatAddress, formatCidr } from "../../addresses.ts";
+import type { SubnetFile } from "../../subnet-file.ts";
+import { type EndpointPlan, EXTERNAL_INTERFACE, type SegmentPlan } from "../../topology.ts";
+
+/**
+ * Texts for `ip -batch` and sh(1). Each is run in the namespace its first line names.
+ * One batch makes many objects: a process per link would be the slowest part of `lab up`.
+ */
+
+/** Name of the bridge that pods of a host hang on. Source: flannel CNI plugin, default bridge name. */
+export const POD_BRIDGE = "cni0";
+const POD_PORT = "pod0";
+const POD_INTERFACE = "eth0";
+/** The pod is the second address of its subnet; the bridge is the first. */
+const POD_OFFSET = 1n;
+
+/** A namespace that forwards, waits for no duplicate address detection and takes replies from any side. */
+export const SYSCTL_SCRIPT = `
+for family in ipv4 ipv6; do
+  [ -d /proc/sys/net/$family/conf ] || continue
+  for scope in all default; do
+    echo 1 > /proc/sys/net/$family/conf/$scope/forwarding
+  done
+done
+for scope in all default; do
+  echo 0 > /proc/sys/net/ipv4/conf/$scope/rp_filter
+  echo 0 > /proc/sys/net/ipv4/conf/$scope/send_redirects
+  [ -d /proc/sys/net/ipv6/conf ] || continue
+  echo 0 > /proc/sys/net/ipv6/conf/$scope/accept_dad
+done
+echo 1 > /proc/sys/net/ipv4/ip_forward
+`;
+
+/**
+ * Run as the first process of a host: name it, give it its own /run, /sys and link, say so, then do nothing for ever.
+ * Arguments: host name, directory for /run, batch text.
+ */
+export const ANCHOR_SCRIPT: string = `set -e
+hostname "$1"
+mount --bind "$2" /run
+mount -t sysfs -o ro sysfs /sys
+${SYSCTL_SCRIPT}
+printf %s "$3" | ip -batch -
+echo ready
+exec sleep infinity </dev/null >/dev/null 2>&1
+`;
+
+/** Run as the first process of a pod. Arguments: host name, batch text. */
+export const POD_ANCHOR_SCRIPT: string = `set -e
+hostname "$1-pod"
+mount -t sysfs -o ro sysfs /sys
+[ ! -d /proc/sys/net/ipv6/conf ] || echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad
+printf %s "$2" | ip -batch -
+echo ready
+exec sleep infinity </dev/null >/dev/null 2>&1
+`;
+
+/** In the supervisor's namespace: one bridge per segment with the router's addresses. */
+export function switchBatch(segments: readonly SegmentPlan[]): string {
+  return lines([
+    "link set lo up",
+    ...segments.flatMap(({ bridge, addresses }) => [
+      `link add ${bridge} type bridge`,
+      ...addresses.map((address) => `address add ${address} dev ${bridge}${noDad(address)}`),
+      `link set ${bridge} up`,
+    ]),
+  ]);
+}
+
+/** In the endpoint's namespace: its link, whose other end appears in the supervisor's (PID 1's) namespace. */
+export function endpointBatch(endpoint: EndpointPlan): string {
+  return lines([
+    "link set lo up",
+    `link add ${EXTERNAL_INTERFACE} address ${endpoint.mac} type veth peer name ${endpoint.name} netns 1`,
+    ...endpoint.addresses.map(({ address, prefixLength }) => {
+      const cidr = `${address}/${prefixLength}`;
+      return `address add ${cidr} dev ${EXTERNAL_INTERFACE}${noDad(cidr)}`;
+    }),
+    `link set ${EXTERNAL_INTERFACE} up`,
+    ...endpoint.addresses.map(
+      ({ router }) => `route add default via ${router} dev ${EXTERNAL_INTERFACE}`,
+    ),
+  ]);
+}
+
+/** In the supervisor's namespace: plug in what `endpointBatch` made. */
+export function plugBatch(endpoints: readonly EndpointPlan[]): string {
+  return lines(endpoints.map(({ name, bridge }) => `link set ${name} master ${bridge} up`));
+}
+
+/** In the supervisor's namespace: takes a host's port away at once; the kernel would do it some time after the host. */
+export function unplugBatch(endpoint: EndpointPlan): string {
+  return lines([`link delete ${endpoint.name}`]);
+}
+
+/** In the host's namespace: the pods' bridge, which owns the first address of each leased subnet. */
+export function podBridgeBatch(file: SubnetFile): string {
+  return lines([
+    `link add ${POD_BRIDGE} type bridge`,
+    `link set ${POD_BRIDGE} mtu ${file.mtu}`,
+    ...file.gateways.map(
+      (gateway) =>
+        `address add ${formatCidr(gateway)} dev ${POD_BRIDGE}${noDad(formatCidr(gateway))}`,
+    ),
+    `link set ${POD_BRIDGE} up`,
+  ]);
+}
+
+/** In the pod's namespace: its link, whose other end appears in the host's namespace. */
+export function podBatch(file: SubnetFile, hostPid: number): string {
+  return lines([
+    "link set lo up",
+    `link add ${POD_INTERFACE} mtu ${file.mtu} type veth peer name ${POD_PORT} mtu ${file.mtu} netns ${hostPid}`,
+    ...podAddresses(file).map(
+      (address) =>
+        `address add ${formatCidr(address)} dev ${POD_INTERFACE}${noDad(formatCidr(address))}`,
+    ),
+    `link set ${POD_INTERFACE} up`,
+    ...file.gateways.map(
+      ({ address }) => `route add default via ${formatAddress(address)} dev ${POD_INTERFACE}`,
+    ),
+  ]);
+}
+
+/** In the host's namespace: plug in what `podBatch` made. */
+export function podPlugBatch(): string {
+  return lines([`link set ${POD_PORT} master ${POD_BRIDGE} up`]);
+}
+
+/** In the host's namespace: what `podBridgeBatch` and `podPlugBatch` made. */
+export function podUnplugBatch(): string {
+  return lines([`link delete ${POD_PORT}`, `link delete ${POD_BRIDGE}`]);
+}
+
+/** The pod's address in each leased subnet. */
+export function podAddresses(file: SubnetFile): Cidr[] {
+  return file.gateways.map(({ address, prefixLength }) => ({
+    address: addToAddress(address, POD_OFFSET),
+    prefixLength,
+  }));
+}
+
+function noDad(address: string): string {
+  return address.includes(":") ? " nodad" : "";
+}
+
+function lines(commands: readonly string[]): string {
+  return commands.map((command) => `${command}\n`).join("");
+}

@@ -1,0 +1,202 @@
+import type { IpFamily } from "./addresses.ts";
+
+/**
+ * A running lab: hosts in network namespaces, one flanneld and one pod in each, and a store. Every method takes and
+ * returns plain data, so that the same interface is served in the supervisor and used over its socket.
+ */
+export interface Lab {
+  /** Store, hosts, agents, pods, until the expected pod pairs reach each other. Once, and first. */
+  up(request: Record<string, never>, call?: CallOptions): Promise<UpReport>;
+  status(request: Record<string, never>, call?: CallOptions): Promise<LabStatus>;
+  /** Adds a host and starts its agent; without a name the next free one. @throws LabError "wrong-state" if it exists */
+  addHost(request: { readonly host?: string }, call?: CallOptions): Promise<HostStatus>;
+  /**
+   * Takes a host away at once, as if its power was cut. Its lease is ended in the store, as the store itself would do
+   * a day later, unless `keepLease` is set.
+   */
+  removeHost(
+    request: { readonly host: string; readonly keepLease?: boolean },
+    call?: CallOptions,
+  ): Promise<Done>;
+  /** Starts the agent of a host where it is not running. @throws LabError "wrong-state" */
+  startAgent(request: { readonly host: string }, call?: CallOptions): Promise<HostStatus>;
+  /** Sends a signal and waits for the agent's end. @throws LabError "timed-out" when it lives on */
+  killAgent(
+    request: {
+      readonly host: string;
+      readonly signal: NodeJS.Signals;
+      readonly timeoutMs?: number;
+    },
+    call?: CallOptions,
+  ): Promise<HostStatus>;
+  /** Sends a signal and waits for nothing: SIGSTOP, SIGCONT. @throws LabError "wrong-state" when it is not running */
+  signalAgent(
+    request: { readonly host: string; readonly signal: NodeJS.Signals },
+    call?: CallOptions,
+  ): Promise<Done>;
+  /** Waits until the hosts (all of them by default) are ready. @throws LabError "timed-out" with the logs' tails */
+  waitReady(
+    request: { readonly hosts?: readonly string[]; readonly timeoutMs: number },
+    call?: CallOptions,
+  ): Promise<Done>;
+  /**
+   * Runs a command to its end. Aborting `call.signal` sends it SIGINT and still returns its result: that is how to end
+   * a probe that runs until told.
+   */
+  exec(request: ExecRequest, call?: CallOptions): Promise<ExecResult>;
+  /** Pings from every pod to every other pod. */
+  ping(request: PingRequest, call?: CallOptions): Promise<PingMatrix>;
+  /** Pings until every expected pair answers. @throws LabError "unreachable" naming the pairs that do not */
+  waitReachable(request: { readonly timeoutMs: number }, call?: CallOptions): Promise<PingMatrix>;
+  /** Every key that starts with the prefix, in key order. */
+  readStore(request: { readonly prefix: string }, call?: CallOptions): Promise<StoreContent>;
+  writeStore(
+    request: { readonly key: string; readonly value: string },
+    call?: CallOptions,
+  ): Promise<Done>;
+  removeFromStore(request: { readonly key: string }, call?: CallOptions): Promise<Done>;
+  /** Revokes the etcd lease on a key, which removes the key as its running out would. @throws LabError "wrong-state" */
+  expireLease(request: { readonly key: string }, call?: CallOptions): Promise<Done>;
+}
+
+/** Every method of `Lab`, for the two ends of the socket. */
+export const LAB_METHODS: readonly (keyof Lab)[] = [
+  "up",
+  "status",
+  "addHost",
+  "removeHost",
+  "startAgent",
+  "killAgent",
+  "signalAgent",
+  "waitReady",
+  "exec",
+  "ping",
+  "waitReachable",
+  "readStore",
+  "writeStore",
+  "removeFromStore",
+  "expireLease",
+];
+
+export interface CallOptions {
+  /** Ends the call early; see the method for what that means. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** A step of `up` that is done. */
+export interface Progress {
+  readonly step: string;
+  readonly detail: string;
+  readonly ms: number;
+}
+
+export type Done = Record<string, never>;
+
+/** Where things are in the lab. */
+export type HostState = "starting" | "ready" | "exited" | "stopped";
+
+export interface HostStatus {
+  readonly name: string;
+  readonly segment: number;
+  /** Addresses of the external interface, one per family. */
+  readonly publicIps: readonly string[];
+  /** From subnet.env; empty before the agent has written it. */
+  readonly subnets: readonly string[];
+  /**
+   * starting: the agent runs and has not written subnet.env since it was started. ready: it has, and the pod is there.
+   * exited: the agent ended by itself. stopped: the lab ended it.
+   */
+  readonly state: HostState;
+  /** Why the state is exited or stopped, e.g. `code 1` or `SIGKILL`. */
+  readonly exit?: string;
+  /** Why the host has no pod although its agent has said what the pod is to be. */
+  readonly trouble?: string;
+  /** All process ids are those of the lab's own PID namespace. */
+  readonly agentPid?: number;
+  /** Since the agent was started. */
+  readonly uptimeMs?: number;
+  readonly podIps: readonly string[];
+  readonly mtu?: number;
+  /** The process that keeps the host's namespaces. */
+  readonly anchorPid: number;
+  /** The process that keeps the pod's namespaces. */
+  readonly podAnchorPid?: number;
+  /** Subnets of other hosts, and for how many of them the host's kernel has a route. */
+  readonly peers: { readonly routed: number; readonly known: number };
+}
+
+export interface LabStatus {
+  readonly name: string;
+  readonly hosts: readonly HostStatus[];
+  readonly store: {
+    readonly endpoint: string;
+    readonly anchorPid: number;
+    readonly version: string;
+  };
+}
+
+export interface UpReport {
+  readonly status: LabStatus;
+  readonly steps: readonly Progress[];
+  readonly ping: PingMatrix;
+  readonly ms: number;
+}
+
+export interface ExecRequest {
+  /** A host's name, or `etcd` for the store's. */
+  readonly host: string;
+  readonly place?: "host" | "pod";
+  readonly argv: readonly string[];
+  readonly input?: string;
+  readonly timeoutMs?: number;
+}
+
+export interface ExecResult {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface PingRequest {
+  /** Packets per pair, default 1. */
+  readonly count?: number;
+  /** Default: all families of the lab. */
+  readonly families?: readonly IpFamily[];
+}
+
+export interface PingPair {
+  readonly from: string;
+  readonly to: string;
+  readonly family: IpFamily;
+  readonly sent: number;
+  readonly received: number;
+  /** Average round trip; undefined when nothing came back. */
+  readonly averageMs?: number;
+  /** Whether the lab's topology lets this pair reach each other (LabOptions.expect). */
+  readonly expected: boolean;
+}
+
+export interface PingMatrix {
+  readonly hosts: readonly string[];
+  readonly pairs: readonly PingPair[];
+}
+
+export interface StoreEntry {
+  readonly key: string;
+  readonly value: string;
+  readonly modRevision: number;
+  readonly createRevision: number;
+  /** The id of the attached etcd lease; absent when the key never runs out. */
+  readonly leaseId?: string;
+}
+
+export interface StoreContent {
+  readonly revision: number;
+  readonly entries: readonly StoreEntry[];
+}
+
+/** The pairs that were to answer and lost a packet or more. */
+export function failedPairs(matrix: PingMatrix): PingPair[] {
+  return matrix.pairs.filter((pair) => pair.expected && pair.received < pair.sent);
+}

@@ -1,0 +1,75 @@
+import { LabError } from "./errors.ts";
+
+/** What the flags say about the network; the rest of net-conf.json is left to the agent's defaults. */
+export interface NetworkWishes {
+  readonly backend?: string;
+  /** Members of the `Backend` object beside `Type`. */
+  readonly backendOptions?: Readonly<Record<string, unknown>>;
+  readonly dualStack?: boolean;
+  readonly network?: string;
+  readonly subnetLength?: number;
+}
+
+const DEFAULT_BACKEND = "vxlan";
+const DEFAULT_NETWORK = "10.244.0.0/16";
+const IPV6_NETWORK = "fd00:10:244::/48";
+
+/** The text of net-conf.json. Source: flannel Documentation/configuration.md. */
+export function formatNetworkConfig(wishes: NetworkWishes): string {
+  return JSON.stringify({
+    Network: wishes.network ?? DEFAULT_NETWORK,
+    ...(wishes.subnetLength === undefined ? {} : { SubnetLen: wishes.subnetLength }),
+    ...(wishes.dualStack === true ? { EnableIPv6: true, IPv6Network: IPV6_NETWORK } : {}),
+    Backend: { Type: wishes.backend ?? DEFAULT_BACKEND, ...wishes.backendOptions },
+  });
+}
+
+/** The little that the lab itself must know of a network config, even of one that no agent accepts. */
+export interface NetworkFacts {
+  /** Lower case; undefined when the config names none. */
+  readonly backend: string | undefined;
+  readonly dualStack: boolean;
+}
+
+/** Never throws: a broken config is a case to test the agent with. */
+export function readNetworkFacts(text: string): NetworkFacts {
+  let config: unknown;
+  try {
+    config = JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) {
+      return { backend: undefined, dualStack: false };
+    }
+    throw error;
+  }
+  const backend = memberOf(memberOf(config, "backend"), "type");
+  return {
+    backend: typeof backend === "string" ? backend.toLowerCase() : undefined,
+    dualStack: memberOf(config, "enableipv6") === true,
+  };
+}
+
+/** A member by its name in lower case: the agents match names without regard to case. */
+function memberOf(value: unknown, lowerCaseName: string): unknown {
+  if (typeof value !== "object" || value === null) {
+    return undefined;
+  }
+  return Object.entries(value).findLast(([name]) => name.toLowerCase() === lowerCaseName)?.[1];
+}
+
+/** Reads `key=value` of `--backend-option`; the value is JSON when it parses, else a string. */
+export function parseBackendOption(text: string): [string, unknown] {
+  const equals = text.indexOf("=");
+  if (equals < 1) {
+    throw new LabError("usage", `--backend-option wants key=value, not "${text}"`);
+  }
+  const value = text.slice(equals + 1);
+  try {
+    return [text.slice(0, equals), JSON.parse(value)];
+  } catch (error) {
+    if (error instanceof SyntaxError) {
+      return [text.slice(0, equals), value];
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,146 @@
+import type { IpFamily } from "../addresses.ts";
+import type { PingPair } from "../lab.ts";
+import type { Clock, Deadline } from "../system/clock.ts";
+import { run } from "../system/processes.ts";
+import { parsePingOutput, PING_SCRIPT } from "./ping-output.ts";
+
+/** A pod as the matrix needs it. */
+export interface PingEnd {
+  readonly name: string;
+  readonly segment: number;
+  readonly addresses: readonly { readonly family: IpFamily; readonly address: string }[];
+  /** The command line that runs `argv` in the pod; undefined while there is no pod. */
+  readonly enter: ((argv: readonly string[]) => string[]) | undefined;
+}
+
+/** What one pod is to ping. */
+export interface PingPlan {
+  readonly from: PingEnd;
+  readonly targets: readonly PingTarget[];
+}
+
+export interface PingTarget {
+  readonly to: string;
+  readonly family: IpFamily;
+  /** Undefined while the pod is not there. */
+  readonly address: string | undefined;
+  readonly expected: boolean;
+}
+
+export interface PingEffort {
+  /** Packets per pair. */
+  readonly count: number;
+  /** How long to wait for the last answer. */
+  readonly waitSeconds: number;
+}
+
+/** Only a few pods ping at once, each all of its targets: every pair is a process for some milliseconds. */
+const SOURCES_AT_ONCE = 4;
+/** Between the packets of a pair; also in `PING_SCRIPT`. */
+const INTERVAL_MS = 200;
+const PROCESS_MARGIN_MS = 20_000;
+/** A pair whose route is not there yet loses its packet: ask again soon, then with more patience. */
+const PATIENCE_SECONDS = [0.25, 0.5, 1];
+const PAUSE_MS = 50;
+
+/** Who pings whom: every ordered pair of different pods, in each family. */
+export function planPings(
+  ends: readonly PingEnd[],
+  families: readonly IpFamily[],
+  isExpected: (from: PingEnd, to: PingEnd) => boolean,
+): PingPlan[] {
+  return ends.map((from) => ({
+    from,
+    targets: ends
+      .filter((to) => to.name !== from.name)
+      .flatMap((to) =>
+        families.map((family) => ({
+          to: to.name,
+          family,
+          address: to.addresses.find((candidate) => candidate.family === family)?.address,
+          expected: isExpected(from, to),
+        })),
+      ),
+  }));
+}
+
+/** Runs the plans. A pair of which one pod is missing counts as sent and lost. */
+export async function runPings(
+  plans: readonly PingPlan[],
+  effort: PingEffort,
+): Promise<PingPair[]> {
+  const results: PingPair[][] = plans.map(() => []);
+  const queue = plans.entries();
+  const work = async (): Promise<void> => {
+    for (const [index, plan] of queue) {
+      results[index] = await runPlan(plan, effort);
+    }
+  };
+  await Promise.all(Array.from({ length: SOURCES_AT_ONCE }, work));
+  return results.flat();
+}
+
+/**
+ * Pings the expected pairs until each has answered once, and returns the last answer of every pair. Those that did not
+ * answer before the deadline are in there with nothing received.
+ */
+export async function pingUntilAnswered(
+  makePlans: () => readonly PingPlan[],
+  clock: Clock,
+  deadline: Deadline,
+  signal: AbortSignal,
+): Promise<PingPair[]> {
+  const answered = new Map<string, PingPair>();
+  for (let round = 0; ; round += 1) {
+    const open = makePlans().map(({ from, targets }) => ({
+      from,
+      targets: targets.filter(
+        (target) => target.expected && !answered.has(pairKey(from.name, target)),
+      ),
+    }));
+    const waitSeconds = PATIENCE_SECONDS[Math.min(round, PATIENCE_SECONDS.length - 1)] ?? 1;
+    const pairs = await runPings(open, { count: 1, waitSeconds });
+    signal.throwIfAborted();
+    for (const pair of pairs.filter(({ received }) => received > 0)) {
+      answered.set(pairKey(pair.from, pair), pair);
+    }
+    const unanswered = pairs.filter(({ received }) => received === 0);
+    if (unanswered.length === 0 || deadline.passed()) {
+      return [...answered.values(), ...unanswered];
+    }
+    await clock.sleep(PAUSE_MS, signal);
+  }
+}
+
+function pairKey(from: string, { to, family }: Pick<PingTarget, "to" | "family">): string {
+  return `${from} ${to} ${family}`;
+}
+
+async function runPlan({ from, targets }: PingPlan, effort: PingEffort): Promise<PingPair[]> {
+  const addresses = targets.flatMap(({ address }) => (address === undefined ? [] : [address]));
+  const counts =
+    from.enter === undefined || addresses.length === 0
+      ? undefined
+      : await pingFrom(from.enter, addresses, effort);
+  return targets.map(({ to, family, address, expected }) => ({
+    from: from.name,
+    to,
+    family,
+    sent: effort.count,
+    received: 0,
+    ...counts?.get(address ?? ""),
+    expected,
+  }));
+}
+
+async function pingFrom(
+  enter: (argv: readonly string[]) => string[],
+  addresses: readonly string[],
+  { count, waitSeconds }: PingEffort,
+): Promise<ReturnType<typeof parsePingOutput>> {
+  const scriptArguments = [String(count), String(waitSeconds), ...addresses];
+  const { stdout } = await run(enter(["sh", "-c", PING_SCRIPT, "ping", ...scriptArguments]), {
+    timeoutMs: count * INTERVAL_MS + waitSeconds * 1000 + PROCESS_MARGIN_MS,
+  });
+  return parsePingOutput(stdout);
+}

@@ -1,0 +1,107 @@
+import type { IpFamily } from "./addresses.ts";
+import { LabError } from "./errors.ts";
+import { type NetworkWishes, formatNetworkConfig, readNetworkFacts } from "./network-config.ts";
+import { splitWords } from "./words.ts";
+
+/** Which pod pairs must reach each other for the lab to be up. */
+export const EXPECTATIONS = ["all", "same-segment", "none"] as const;
+export type Expectation = (typeof EXPECTATIONS)[number];
+
+/** What a caller may ask of a lab; everything has a default. */
+export interface LabWishes extends NetworkWishes {
+  readonly name?: string;
+  readonly nodes?: number;
+  readonly segments?: number;
+  /** Verbatim text for the store, instead of what `NetworkWishes` would give. */
+  readonly networkConfigText?: string;
+  /** Shell-like words. */
+  readonly flanneld?: string;
+  readonly expect?: Expectation;
+  readonly timeoutSeconds?: number;
+}
+
+/** A lab with every choice made; plain data, so that it crosses processes. */
+export interface LabOptions {
+  readonly name: string;
+  readonly nodes: number;
+  readonly segments: number;
+  readonly families: readonly IpFamily[];
+  readonly networkConfigText: string;
+  /** The program and its first arguments; the lab adds the store and the interface. */
+  readonly flanneld: readonly string[];
+  /** Where the program is started: the caller's own directory, so that relative paths mean what they say. */
+  readonly workingDirectory: string;
+  readonly expect: Expectation;
+  /** For `up`, from its start to the last pair that answers. */
+  readonly timeoutMs: number;
+}
+
+/** What the machine and the caller's shell decide. */
+export interface OptionDefaults {
+  readonly flanneld: readonly string[];
+  readonly workingDirectory: string;
+}
+
+const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
+/** Hosts are 172.31.SEGMENT.11 onwards in a /24. */
+export const MAX_NODES = 240;
+const MAX_SEGMENTS = 16;
+const MAX_TIMEOUT_SECONDS = 86_400;
+const DEFAULT_TIMEOUT_SECONDS = 60;
+const DEFAULT_NODES = 3;
+
+/**
+ * Fills in the defaults and refuses what cannot work.
+ * @throws LabError "usage"
+ */
+export function labOptions(wishes: LabWishes, defaults: OptionDefaults): LabOptions {
+  const networkConfigText = wishes.networkConfigText ?? formatNetworkConfig(wishes);
+  const facts = readNetworkFacts(networkConfigText);
+  const segments = wholeNumber("--segments", wishes.segments ?? 1, MAX_SEGMENTS);
+  const expect = wishes.expect ?? "all";
+  if (facts.backend === "host-gw" && segments > 1 && expect === "all") {
+    throw new LabError(
+      "usage",
+      "host-gw routes to the next host directly and cannot cross segments: use --segments 1, or --expect same-segment",
+    );
+  }
+  const flanneld = wishes.flanneld === undefined ? defaults.flanneld : splitWords(wishes.flanneld);
+  if (flanneld.length === 0) {
+    throw new LabError("usage", "--flanneld is empty: name the program to run on each host");
+  }
+  return {
+    name: checkLabName(wishes.name ?? "default"),
+    nodes: wholeNumber("--nodes", wishes.nodes ?? DEFAULT_NODES, MAX_NODES),
+    segments,
+    families: facts.dualStack ? ["ipv4", "ipv6"] : ["ipv4"],
+    networkConfigText,
+    flanneld,
+    workingDirectory: defaults.workingDirectory,
+    expect,
+    timeoutMs:
+      1000 *
+      wholeNumber(
+        "--timeout",
+        wishes.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
+        MAX_TIMEOUT_SECONDS,
+      ),
+  };
+}
+
+/** @throws LabError "usage" unless the name can be a directory's and read well in a message */
+export function checkLabName(name: string): string {
+  if (!NAME.test(name)) {
+    throw new LabError(
+      "usage",
+      `--name "${name}" is not a lab name: up to 32 of a-z, 0-9 and -, not starting with -`,
+    );
+  }
+  return name;
+}
+
+function wholeNumber(flag: string, value: number, max: number): number {
+  if (!Number.isInteger(value) || value < 1 || value > max) {
+    throw new LabError("usage", `${flag} wants a whole number from 1 to ${max}`);
+  }
+  return value;
+}

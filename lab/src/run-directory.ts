@@ -1,0 +1,44 @@
+import { join } from "node:path";
+
+/**
+ * Everything a lab writes is here:
+ *
+ *     lab.json  supervisor.sock  supervisor.log  events.jsonl  etcd/{data,log}  hosts/n1/{run/,agent.log}
+ */
+export interface RunFiles {
+  readonly state: string;
+  readonly socketName: string;
+  readonly supervisorLog: string;
+  readonly events: string;
+  readonly storeDirectory: string;
+  readonly storeData: string;
+  readonly storeLog: string;
+}
+
+export interface HostFiles {
+  /** The host's /run. */
+  readonly run: string;
+  readonly subnetFile: string;
+  readonly agentLog: string;
+}
+
+export function runFiles(runDirectory: string): RunFiles {
+  return {
+    state: join(runDirectory, "lab.json"),
+    socketName: "supervisor.sock",
+    supervisorLog: join(runDirectory, "supervisor.log"),
+    events: join(runDirectory, "events.jsonl"),
+    storeDirectory: join(runDirectory, "etcd"),
+    storeData: join(runDirectory, "etcd", "data"),
+    storeLog: join(runDirectory, "etcd", "log"),
+  };
+}
+
+export function hostFiles(runDirectory: string, host: string): HostFiles {
+  const directory = join(runDirectory, "hosts", host);
+  return {
+    run: join(directory, "run"),
+    subnetFile: join(directory, "run", "flannel", "subnet.env"),
+    agentLog: join(directory, "agent.log"),
+  };
+}

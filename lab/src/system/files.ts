@@ -1,0 +1,145 @@
+import {
+  accessSync,
+  appendFileSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { SEARCH_PATH } from "./machine.ts";
+
+/** The only place of the lab that touches files. Absence is a value; every other failure is thrown. */
+
+const ABSENT = new Set(["ENOENT", "ENOTDIR", "ESRCH"]);
+const LINK_UNSEEN = new Set([...ABSENT, "EACCES", "EPERM"]);
+const UNUSABLE = new Set([...ABSENT, "EACCES"]);
+const MAX_READ_BYTES = 1024 * 1024;
+const PRIVATE_DIRECTORY = 0o700;
+
+export function readText(path: string): string | undefined {
+  return unlessAbsent(() => readFileSync(path, "utf8"));
+}
+
+/** Whole or not at all: written beside and renamed. */
+export function writeText(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text);
+  renameSync(`${path}.new`, path);
+}
+
+export function appendText(path: string, text: string): void {
+  appendFileSync(path, text);
+}
+
+/** A value that changes whenever the file is written or replaced; undefined while there is none. */
+export function fileVersion(path: string): string | undefined {
+  const stat = unlessAbsent(() => statSync(path, { bigint: true }));
+  return stat === undefined ? undefined : `${stat.ino}:${stat.mtimeNs}:${stat.size}`;
+}
+
+export function fileExists(path: string): boolean {
+  return unlessAbsent(() => statSync(path)) !== undefined;
+}
+
+export function makeDirectory(path: string): void {
+  mkdirSync(path, { recursive: true });
+}
+
+/** A new directory beside `path`, for its owner only, with a name of its own. */
+export function makeSiblingDirectory(path: string): string {
+  mkdirSync(dirname(path), { recursive: true, mode: PRIVATE_DIRECTORY });
+  return mkdtempSync(`${path}.`);
+}
+
+/** Renames a directory; false when the target is there and not empty, or the source is gone. */
+export function moveDirectory(from: string, to: string): boolean {
+  try {
+    renameSync(from, to);
+    return true;
+  } catch (error) {
+    if (hasCode(error, new Set(["ENOTEMPTY", "EEXIST", "ENOENT"]))) {
+      return false;
+    }
+    throw error;
+  }
+}
+
+export function removeTree(path: string): void {
+  rmSync(path, { recursive: true, force: true, maxRetries: 3 });
+}
+
+/** Removes a directory that is empty; leaves any other. */
+export function removeEmptyDirectory(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    if (!hasCode(error, new Set(["ENOTEMPTY", "EEXIST", "ENOENT", "EBUSY"]))) {
+      throw error;
+    }
+  }
+}
+
+/** Names in a directory; empty when there is none. */
+export function listDirectory(path: string): string[] {
+  return unlessAbsent(() => readdirSync(path)) ?? [];
+}
+
+/** Where a link points; undefined when there is none, or one that we may not see (a stranger's in /proc). */
+export function readLink(path: string): string | undefined {
+  return unlessAbsent(() => readlinkSync(path), LINK_UNSEEN);
+}
+
+/** Where a program of the search path is; undefined when it is not installed. */
+export function findProgram(name: string): string | undefined {
+  return SEARCH_PATH.split(":")
+    .map((directory) => join(directory, name))
+    .find(
+      (path) =>
+        unlessAbsent(() => {
+          accessSync(path, constants.X_OK);
+          return true;
+        }, UNUSABLE) === true,
+    );
+}
+
+/** The text of a file from a byte on, at most `MAX_READ_BYTES` of it; undefined when there is no file. */
+export function readTextFrom(
+  path: string,
+  offset: number,
+): { readonly text: string; readonly end: number } | undefined {
+  return unlessAbsent(() => {
+    const descriptor = openSync(path, "r");
+    try {
+      const buffer = Buffer.alloc(MAX_READ_BYTES);
+      const bytes = readSync(descriptor, buffer, 0, MAX_READ_BYTES, offset);
+      return { text: buffer.toString("utf8", 0, bytes), end: offset + bytes };
+    } finally {
+      closeSync(descriptor);
+    }
+  });
+}
+
+function unlessAbsent<T>(read: () => T, absent: ReadonlySet<string> = ABSENT): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (hasCode(error, absent)) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+function hasCode(error: unknown, codes: ReadonlySet<string>): boolean {
+  return error instanceof Error && "code" in error && codes.has(String(error.code));
+}

@@ -1,0 +1,39 @@
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** What the process is told by its surroundings. */
+
+export function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+export function ownProcessId(): number {
+  return process.pid;
+}
+
+/** The Node that runs us, for programs that need one. */
+export function nodeProgram(): string {
+  return process.execPath;
+}
+
+export function workingDirectory(): string {
+  return process.cwd();
+}
+
+export function environmentVariable(name: string): string | undefined {
+  const value = process.env[name];
+  return value === "" ? undefined : value;
+}
+
+/** Where run directories are: TWILL_LAB_DIR, or `.lab` where the command is run. Absolute. */
+export function labsDirectory(): string {
+  return resolve(environmentVariable("TWILL_LAB_DIR") ?? ".lab");
+}
+
+/** This repository's own agent, as a command line. It is started, never imported. */
+export function defaultFlanneld(): readonly string[] {
+  return [nodeProgram(), fileURLToPath(new URL("../../../agent/src/main.ts", import.meta.url))];
+}
+
+/** Where programs are looked for. Ordinary users often lack the directories where ip(8) lives. */
+export const SEARCH_PATH: string = `${environmentVariable("PATH") ?? "/usr/bin:/bin"}:/usr/sbin:/sbin`;
