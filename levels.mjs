@@ -10,7 +10,7 @@ import { join } from "node:path";
 
 const LEVELS = ["static", "unit", "property", "netns", "store", "lab"];
 /** What reads the code without running it; each counts as one test. */
-const STATIC = [["tsc"], ["oxlint"], ["oxfmt", "--check"]];
+const STATIC = [["tsc"], ["oxlint"], ["oxfmt", "--check"], ["knip"]];
 const vitest = join(import.meta.dirname, "node_modules/vitest/vitest.mjs");
 const installer = join(import.meta.dirname, "lab/src/install.ts");
 

@@ -1,0 +1,126 @@
+/** Who may import whom. Each rule says why; the table in ARCHITECTURE.md is the same list in prose. */
+const tests = "(\\.(test|contract)|-test-server|-bench)\\.ts$";
+
+/** Files of one room may import only what `to` matches. */
+const only = (name, why, from, to) => ({
+  name,
+  comment: why,
+  severity: "error",
+  from: { path: from, pathNot: tests },
+  to: { pathNot: to },
+});
+const never = (name, why, from, to) => ({ name, comment: why, severity: "error", from, to });
+
+/** A library that exactly one place may use. */
+const fenced = (library, place) =>
+  never(
+    `${library}-in-one-place`,
+    "a library stays replaceable while one place knows it",
+    { pathNot: `${place}|node_modules|${tests}` },
+    { path: `node_modules/${library}/` },
+  );
+
+const system = "agent/src/system/(clock|command|files|log|random)\\.ts$";
+
+export default {
+  forbidden: [
+    only(
+      "core-is-pure",
+      "no I/O, clock, randomness or package in the domain: it is what the property tests run",
+      "^agent/src/core/",
+      "^agent/src/core/",
+    ),
+    only(
+      "kernel-port-is-values",
+      "the port, the reconciler and the memory kernel run in a simulated world",
+      "^agent/src/kernel/(?!netlink-)",
+      `^(agent/src/(core|kernel)/|${system})`,
+    ),
+    only(
+      "netlink-kernel-is-an-adapter",
+      "the only place of the agent that knows how to talk to the kernel",
+      "^agent/src/kernel/netlink-",
+      `^(agent/src/(core|kernel)/|linux/src/|${system}|fs(/promises)?$)`,
+    ),
+    never(
+      "linux-in-one-place",
+      "the native library stays behind the kernel port",
+      { path: "^agent/src/", pathNot: `^agent/src/kernel/netlink-|${tests}` },
+      { path: "^linux/" },
+    ),
+    only(
+      "linux-knows-linux",
+      "it serves any program: it knows nothing of leases or labs",
+      "^linux/src/",
+      "^linux/src/|^(fs|path|os|child_process|module|crypto|url|util|events|process)$|node-api-headers|vitest",
+    ),
+    only(
+      "backends-see-ports",
+      "a backend is a plan over the kernel port; it never talks to a library or another room",
+      "^agent/src/backends/([^/]+)/",
+      `^(agent/src/(core|backends/(backend\\.ts|$1/))|agent/src/kernel/(kernel|reconcile)\\.ts|${system})`,
+    ),
+    never(
+      "backends-are-named-once",
+      "adding a backend is one folder and one registry line",
+      { path: "^agent/src/", pathNot: "^agent/src/backends/" },
+      { path: "^agent/src/backends/[^/]+/" },
+    ),
+    only(
+      "subnet-manager-sees-stores",
+      "leases are the store's business; the kernel and the backends are not",
+      "^agent/src/subnet-manager/",
+      `^(agent/src/(core|subnet-manager)/|${system}|node_modules/)|(^|/)(fs|url|path)$`,
+    ),
+    only(
+      "daemon-sees-ports",
+      "the life of an agent runs in the simulation as it runs on a node",
+      "^agent/src/daemon",
+      `^(agent/src/(core/|daemon|together\\.ts|kernel/(kernel|reconcile)\\.ts|backends/backend\\.ts|subnet-manager/subnet-manager\\.ts)|${system})`,
+    ),
+    never(
+      "only-main-knows-all",
+      "main.ts puts the adapters together; nobody imports it",
+      {},
+      { path: "^agent/src/main\\.ts$" },
+    ),
+    never(
+      "lab-sees-a-process",
+      "the lab must be able to run any flanneld, the Go one too",
+      { path: "^(lab|scenarios)/" },
+      { path: "^agent/" },
+    ),
+    never(
+      "agent-knows-no-lab",
+      "the agent runs on nodes, without a lab",
+      { path: "^(agent|linux)/" },
+      { path: "^(lab|scenarios|property-tests)/" },
+    ),
+    only(
+      "scenarios-are-data",
+      "a scenario declares; the lab acts",
+      "^scenarios/",
+      "^(scenarios/|lab/src/scenario\\.ts$)",
+    ),
+    never(
+      "properties-see-the-agent",
+      "properties run the agent's own code, never the lab's",
+      { path: "^property-tests/" },
+      { path: "^(lab|scenarios|linux)/" },
+    ),
+    fenced("etcd3", "^agent/src/subnet-manager/etcd/"),
+    fenced("pino", "^agent/src/system/pino-log\\.ts$"),
+    never("no-cycles", "a cycle has no first file to read", {}, { circular: true }),
+    never("no-unresolved", "every import resolves", {}, { couldNotResolve: true }),
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    exclude: { path: "(^|/)(build|prebuilds)/" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "default", "types"],
+    },
+  },
+};
