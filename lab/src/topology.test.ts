@@ -4,8 +4,8 @@ import { hostIndex, planHost, planTopology } from "./topology.ts";
 it("deals hosts to segments in turn, each address telling segment and number", () => {
   const { segments, store, hosts } = planTopology({ nodes: 3, segments: 2, families: ["ipv4"] });
   expect(segments).toEqual([
-    { bridge: "seg1", addresses: ["172.31.1.1/24"] },
-    { bridge: "seg2", addresses: ["172.31.2.1/24"] },
+    { bridge: "seg1", mac: "02:00:ac:1f:01:01", addresses: ["172.31.1.1/24"] },
+    { bridge: "seg2", mac: "02:00:ac:1f:02:01", addresses: ["172.31.2.1/24"] },
   ]);
   expect(store.addresses[0]?.address).toBe("172.31.1.2");
   expect(hosts.map(({ name, bridge, addresses }) => [name, bridge, addresses[0]?.address])).toEqual(

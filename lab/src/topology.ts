@@ -19,6 +19,8 @@ export interface Topology {
 
 export interface SegmentPlan {
   readonly bridge: string;
+  /** The router's. A bridge without one of its own takes a port's, and changes it when that port goes: hosts then lose their router. */
+  readonly mac: string;
   /** The router's own address on the segment, per family, with its prefix length. */
   readonly addresses: readonly string[];
 }
@@ -64,6 +66,7 @@ export function planTopology(
   return {
     segments: Array.from({ length: segments }, (_, index) => ({
       bridge: bridgeOf(index + 1),
+      mac: macOn(index + 1, ROUTER_HOST),
       addresses: families.map((family) => {
         const { address, prefixLength } = addressOn(index + 1, ROUTER_HOST, family);
         return `${address}/${prefixLength}`;

@@ -17,7 +17,7 @@ it("plugs a host into its segment, in both families", () => {
   const host = planHost(1, DUAL);
   expect(switchBatch(segments) + endpointBatch(host) + plugBatch([host])).toMatchInlineSnapshot(`
     "link set lo up
-    link add seg1 type bridge
+    link add seg1 address 02:00:ac:1f:01:01 type bridge
     address add 172.31.1.1/24 dev seg1
     address add fd00:31:0:1::1/64 dev seg1 nodad
     link set seg1 up

@@ -59,8 +59,8 @@ exec sleep infinity </dev/null >/dev/null 2>&1
 export function switchBatch(segments: readonly SegmentPlan[]): string {
   return lines([
     "link set lo up",
-    ...segments.flatMap(({ bridge, addresses }) => [
-      `link add ${bridge} type bridge`,
+    ...segments.flatMap(({ bridge, mac, addresses }) => [
+      `link add ${bridge} address ${mac} type bridge`,
       ...addresses.map((address) => `address add ${address} dev ${bridge}${noDad(address)}`),
       `link set ${bridge} up`,
     ]),
