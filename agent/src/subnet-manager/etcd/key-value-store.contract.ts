@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type {
-  Compare,
-  KeyRange,
-  KeyValueStore,
-  StoreEvent,
-  TransactionResult,
+import {
+  type Compare,
+  type KeyRange,
+  type KeyValueStore,
+  type StoreEvent,
+  type TransactionResult,
+  revisionOf,
 } from "./key-value-store.ts";
 
 /** A store to try, and what only its operator can do. */
@@ -113,6 +114,15 @@ export function keyValueStoreContract(name: string, open: () => Promise<StoreUnd
         expect(entries.map((entry) => entry.value)).toEqual(["one", "two"]);
       });
 
+      test("what changes nothing makes no revision: reads, and deleting what is not there", async () => {
+        const { revision } = await put("a", "1");
+        await store.range({ prefix });
+        expect((await remove("none")).revision).toBe(revision);
+        const unmet = { key: `${prefix}a`, target: "version", is: "greater", to: 1 } as const;
+        expect(await holds(unmet)).toBe(false);
+        expect((await store.range({ prefix })).revision).toBe(revision);
+      });
+
       test("a key with an ampersand and a value with any letters come back as they were", async () => {
         const value = '{"PublicIP":"192.0.2.1","BackendData":"\\u003c ü 漢 \u0000"}';
         await put("10.12.13.0-24&fd00:12:13::-56", value);
@@ -200,6 +210,24 @@ export function keyValueStoreContract(name: string, open: () => Promise<StoreUnd
     });
 
     describe("leases", () => {
+      test("leases granted one after the other are different ones", async () => {
+        const [first, second] = [await store.grantLease(600), await store.grantLease(600)];
+        expect(first.leaseId).not.toBe(second.leaseId);
+        await store.revokeLease(first.leaseId);
+        expect(await store.timeToLive(second.leaseId)).toBeGreaterThan(0);
+        await store.revokeLease(second.leaseId);
+      });
+
+      test("a lease takes all its keys with it in one revision", async () => {
+        const { leaseId } = await store.grantLease(600);
+        await put("a", "1", leaseId);
+        const { revision } = await put("b", "1", leaseId);
+        await store.revokeLease(leaseId);
+        const events = await watched({ prefix }, revision + 1, 2);
+        expect(events.map((event) => event.type)).toEqual(["delete", "delete"]);
+        expect(new Set(events.map(revisionOf))).toEqual(new Set([revision + 1]));
+      });
+
       test("a key goes with its lease; revoking twice is no error", async () => {
         const { leaseId, ttlSeconds } = await store.grantLease(600);
         expect(ttlSeconds).toBe(600);
@@ -264,6 +292,44 @@ export function keyValueStoreContract(name: string, open: () => Promise<StoreUnd
           if (delivered >= last.revision) break;
         }
         expect(delivered).toBe(last.revision);
+      });
+
+      test("a watch from a revision already seen says it again, and ends up the same", async () => {
+        const { revision } = await put("a", "1");
+        await put("b", "2");
+        const once = await watched({ prefix }, revision, 2);
+        expect(await watched({ prefix }, revision, 2)).toEqual(once);
+      });
+
+      test("a watch from a revision to come says nothing of what is before it", async () => {
+        const { revision } = await put("a", "1");
+        const events = watched({ prefix }, revision + 2, 1);
+        await put("a", "2");
+        await put("a", "3");
+        expect(shown(await events)).toEqual(["put a=3"]);
+      });
+
+      test("no batch is behind what it brings, and none goes back", async () => {
+        const { revision } = await put("a", "1");
+        const last = await put("b", "2");
+        let [delivered, newest] = [0, 0];
+        for await (const batch of store.watch({ prefix }, revision, { signal: stopped.signal })) {
+          newest = Math.max(newest, ...batch.events.map(revisionOf));
+          expect(batch.revision).toBeGreaterThanOrEqual(delivered);
+          delivered = batch.revision;
+          if (delivered >= last.revision) break;
+        }
+        expect(newest).toBe(last.revision);
+      });
+
+      test("a watch may begin at the compacted revision itself, and not before", async () => {
+        await put("a", "1");
+        const { revision } = await put("a", "2");
+        await opened.compact(revision);
+        expect(shown(await watched({ prefix }, revision, 1))).toEqual(["put a=2"]);
+        await expect(watched({ prefix }, revision - 1, 1)).rejects.toMatchObject({
+          compactRevision: revision,
+        });
       });
 
       test("an exact key leaves out the longer ones", async () => {

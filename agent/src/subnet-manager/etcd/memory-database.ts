@@ -1,25 +1,41 @@
 import { assert } from "../../core/assert.ts";
 import type { Clock } from "../../system/clock.ts";
-import { leaseGone } from "./errors.ts";
-import {
-  type Compare,
-  type GrantedLease,
-  type KeyRange,
-  type KeyValue,
-  type LeaseId,
-  type Operation,
-  type RangeResult,
-  type StoreEvent,
-  type Transaction,
-  type TransactionResult,
-  keyOf,
-  revisionOf,
+import { leaseGone, storeUnavailable } from "./errors.ts";
+import type {
+  Compare,
+  GrantedLease,
+  KeyRange,
+  KeyValue,
+  LeaseId,
+  Operation,
+  RangeResult,
+  StoreEvent,
+  Transaction,
+  TransactionResult,
 } from "./key-value-store.ts";
+import { Replica } from "./memory-replica.ts";
 
 interface MemoryLease {
+  readonly ttlSeconds: number;
   readonly expiresMs: number;
   /** Stops the timer of the lease. */
   readonly ended: AbortController;
+}
+
+/** What members apply, one after the other; `revision` is the cluster's after it. */
+export type LogItem = { readonly revision: number } & (
+  | { readonly events: readonly StoreEvent[] }
+  | { readonly compacted: number }
+);
+
+/** A member of the cluster, as the leader sees it. */
+interface Follower {
+  /** Something was committed. */
+  receive(item: LogItem): void;
+  /** Everything is another now: begin with what the leader has. */
+  restart(): void;
+  /** Applies everything, and needs no timer any more. */
+  catchUp(): void;
 }
 
 /**
@@ -27,27 +43,28 @@ interface MemoryLease {
  * `MemoryStore` is a connection to one; several may share it. Its commands are what an operator does to a cluster.
  */
 export class MemoryDatabase {
+  /** What the leader has: everything that is committed. */
+  readonly leader: Replica = new Replica();
   readonly #clock: Clock;
-  /** As in a new etcd, whose first write makes revision 2. */
-  #revision = 1;
+  readonly #members = new Set<Follower>();
+  readonly #cancelListeners = new Set<(reason: string) => void>();
   #clusterId = 1;
-  #compactRevision = 0;
-  #entries = new Map<string, KeyValue>();
-  #history: StoreEvent[] = [];
   #leases = new Map<LeaseId, MemoryLease>();
   #lastLease = 0;
-  #listeners = new Set<() => void>();
+  #outOfSpace = false;
+  /** The events of the transaction that is being done. */
+  #events: StoreEvent[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   get revision(): number {
-    return this.#revision;
+    return this.leader.revision;
   }
 
   get compactRevision(): number {
-    return this.#compactRevision;
+    return this.leader.compactRevision;
   }
 
   get clusterId(): string {
@@ -60,22 +77,24 @@ export class MemoryDatabase {
   }
 
   range(range: KeyRange): RangeResult {
-    return { entries: this.#read(range), revision: this.#revision, clusterId: this.clusterId };
+    return this.leader.range(range, this.clusterId);
   }
 
   txn(transaction: Transaction): TransactionResult {
     const succeeded = transaction.compare.every((compare) => this.#holds(compare));
     const operations = succeeded ? transaction.success : transaction.failure;
+    if ([...transaction.success, ...transaction.failure].some(({ action }) => action === "put"))
+      this.#checkSpace("write");
     this.#checkOperations(operations);
-    const revision = this.#revision + 1;
+    const revision = this.revision + 1;
     const reads: (readonly KeyValue[])[] = [];
     for (const operation of operations) {
-      if (operation.action === "range") reads.push(this.#read(operation.range));
+      if (operation.action === "range") reads.push(this.leader.read(operation.range));
       else if (operation.action === "delete") this.#delete(operation.key, revision);
       else this.#put(operation, revision);
     }
-    this.#announce();
-    return { succeeded, revision: this.#revision, reads };
+    this.#commit();
+    return { succeeded, revision: this.revision, reads };
   }
 
   /** Writes as an operator would. Equivalent to `etcdctl put KEY VALUE --lease LEASE`. */
@@ -90,15 +109,9 @@ export class MemoryDatabase {
   }
 
   grantLease(ttlSeconds: number): GrantedLease {
+    this.#checkSpace("grant a lease");
     const leaseId = String(++this.#lastLease);
-    const ended = new AbortController();
-    const ttlMs = ttlSeconds * 1000;
-    this.#leases.set(leaseId, { expiresMs: this.#clock.nowMs() + ttlMs, ended });
-    void this.#clock.sleep(ttlMs, ended.signal).then(
-      () => this.expireLease(leaseId),
-      // The lease was revoked first: nothing is left to run out.
-      () => undefined,
-    );
+    this.#startLease(leaseId, ttlSeconds);
     return { leaseId, ttlSeconds };
   }
 
@@ -108,10 +121,10 @@ export class MemoryDatabase {
     if (lease === undefined) return;
     this.#leases.delete(leaseId);
     lease.ended.abort();
-    const revision = this.#revision + 1;
-    for (const { key } of this.#read({ prefix: "" }).filter((entry) => entry.leaseId === leaseId))
-      this.#delete(key, revision);
-    this.#announce();
+    const revision = this.revision + 1;
+    const keys = this.leader.read({ prefix: "" }).filter((entry) => entry.leaseId === leaseId);
+    for (const { key } of keys) this.#delete(key, revision);
+    this.#commit();
   }
 
   timeToLive(leaseId: LeaseId): number | undefined {
@@ -120,18 +133,30 @@ export class MemoryDatabase {
     return Math.max(0, Math.floor((lease.expiresMs - this.#clock.nowMs()) / 1000));
   }
 
-  /**
-   * Forgets the history before a revision. As etcd without the fix of its pull request 18274 does, forgets a deletion at that
-   * very revision too, without refusing to watch from there. Equivalent to `etcdctl compaction REVISION`.
-   */
+  /** Forgets the history before a revision. Equivalent to `etcdctl compaction REVISION`. */
   compact(revision: number): void {
-    assert(revision <= this.#revision, `cannot compact future revision ${revision}`);
-    this.#compactRevision = Math.max(this.#compactRevision, revision);
-    this.#history = this.#history.filter(
-      (event) =>
-        revisionOf(event) > revision || (revisionOf(event) === revision && event.type === "put"),
-    );
-    this.#announce();
+    assert(revision <= this.revision, `cannot compact future revision ${revision}`);
+    this.leader.compact(revision);
+    this.leader.announce();
+    for (const member of this.#members)
+      member.receive({ revision: this.revision, compacted: revision });
+  }
+
+  /**
+   * Another member becomes the leader: watches that ask for one end, and no lease runs out earlier than its whole time from now.
+   * Source: etcd server/lease/lessor.go Promote, invariant B10.
+   */
+  changeLeader(): void {
+    for (const [leaseId, { ttlSeconds, ended }] of this.#leases) {
+      ended.abort();
+      this.#startLease(leaseId, ttlSeconds);
+    }
+    this.#cancelWatches("etcdserver: no leader");
+  }
+
+  /** The disks are full, or no more: nothing can be put and no lease granted, all else is done. Equivalent to the alarm NOSPACE. */
+  setOutOfSpace(outOfSpace: boolean): void {
+    this.#outOfSpace = outOfSpace;
   }
 
   /**
@@ -142,45 +167,58 @@ export class MemoryDatabase {
     values: ReadonlyMap<string, string>,
     options: { readonly sameCluster: boolean } = { sameCluster: false },
   ): void {
-    for (const leaseId of this.leaseIds) this.expireLease(leaseId);
+    for (const { ended } of this.#leases.values()) ended.abort();
+    this.#leases.clear();
     if (!options.sameCluster) this.#clusterId++;
-    this.#revision = 1;
-    this.#compactRevision = 0;
-    this.#entries = new Map();
-    this.#history = [];
+    this.leader.copy(new Replica());
     for (const [key, value] of values) this.put(key, value);
-  }
-
-  /** The events of a range from a revision on. */
-  eventsFrom(range: KeyRange, revision: number): readonly StoreEvent[] {
-    return this.#history.filter(
-      (event) => revisionOf(event) >= revision && inRange(range, keyOf(event)),
-    );
+    this.leader.announce();
+    for (const member of this.#members) member.restart();
+    this.#cancelWatches("the member was stopped");
   }
 
   /** Calls back after each change and each compaction, until the returned function is called. */
   onChange(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.leader.onChange(listener);
+  }
+
+  /** Calls back when the servers end all watches, until the returned function is called. */
+  onWatchesCancelled(listener: (reason: string) => void): () => void {
+    this.#cancelListeners.add(listener);
+    return () => this.#cancelListeners.delete(listener);
+  }
+
+  /** A new member, which begins with all there is. */
+  join(member: Follower): void {
+    this.#members.add(member);
+    member.restart();
   }
 
   /** Stops the timers of all leases. */
   close(): void {
     for (const lease of this.#leases.values()) lease.ended.abort();
+    for (const member of this.#members) member.catchUp();
   }
 
-  #read(range: KeyRange): KeyValue[] {
-    if ("key" in range) {
-      const entry = this.#entries.get(range.key);
-      return entry === undefined ? [] : [entry];
-    }
-    return [...this.#entries.values()]
-      .filter((entry) => entry.key.startsWith(range.prefix))
-      .toSorted((a, b) => (a.key < b.key ? -1 : 1));
+  #startLease(leaseId: LeaseId, ttlSeconds: number): void {
+    const ended = new AbortController();
+    const ttlMs = ttlSeconds * 1000;
+    this.#leases.set(leaseId, { ttlSeconds, expiresMs: this.#clock.nowMs() + ttlMs, ended });
+    void this.#clock.sleep(ttlMs, ended.signal).then(
+      () => this.expireLease(leaseId),
+      // The lease was revoked first: nothing is left to run out.
+      () => undefined,
+    );
+  }
+
+  #checkSpace(doing: string): void {
+    if (!this.#outOfSpace) return;
+    const cause = new Error("etcdserver: mvcc: database space exceeded");
+    throw storeUnavailable(doing, "the cluster", cause);
   }
 
   #holds(compare: Compare): boolean {
-    const found = this.#read(compare);
+    const found = this.leader.read(compare);
     const values = found.length === 0 ? [0] : found.map((entry) => entry[compare.target]);
     return values.every((value) => {
       if (compare.is === "equal") return value === compare.to;
@@ -200,7 +238,7 @@ export class MemoryDatabase {
   }
 
   #put(operation: Extract<Operation, { action: "put" }>, revision: number): void {
-    const before = this.#entries.get(operation.key);
+    const before = this.leader.entry(operation.key);
     const { key, value, leaseId } = operation;
     const entry: KeyValue = {
       key,
@@ -210,22 +248,29 @@ export class MemoryDatabase {
       version: (before?.version ?? 0) + 1,
       ...(leaseId === undefined ? {} : { leaseId }),
     };
-    this.#revision = revision;
-    this.#entries.set(key, entry);
-    this.#history.push({ type: "put", entry });
+    this.#apply({ type: "put", entry });
   }
 
   #delete(key: string, revision: number): void {
-    if (!this.#entries.delete(key)) return;
-    this.#revision = revision;
-    this.#history.push({ type: "delete", key, modRevision: revision });
+    if (this.leader.entry(key) === undefined) return;
+    this.#apply({ type: "delete", key, modRevision: revision });
   }
 
-  #announce(): void {
-    for (const listener of this.#listeners) listener();
+  #apply(event: StoreEvent): void {
+    this.leader.apply(event);
+    this.#events.push(event);
   }
-}
 
-function inRange(range: KeyRange, key: string): boolean {
-  return "key" in range ? key === range.key : key.startsWith(range.prefix);
+  /** Tells everybody what was done; nothing, where nothing was. */
+  #commit(): void {
+    const events = this.#events;
+    this.#events = [];
+    if (events.length === 0) return;
+    this.leader.announce();
+    for (const member of this.#members) member.receive({ revision: this.revision, events });
+  }
+
+  #cancelWatches(reason: string): void {
+    for (const listener of this.#cancelListeners) listener(reason);
+  }
 }
