@@ -1,7 +1,8 @@
 /** The one loop that writes to the kernel, and what wakes it. */
 import { AgentError } from "./core/errors.ts";
+import type { Cidr } from "./core/ip.ts";
 import type { Lease } from "./core/lease.ts";
-import type { Backend, PlanInput } from "./backends/backend.ts";
+import type { Backend, Plan, PlanInput } from "./backends/backend.ts";
 import type { Kernel, RouteLookup } from "./kernel/kernel.ts";
 import { reconcile } from "./kernel/reconcile.ts";
 import type { Clock } from "./system/clock.ts";
@@ -32,6 +33,8 @@ interface Parts {
   readonly log: Log;
   /** Undefined before the lease: only the device is made. */
   own(): Lease | undefined;
+  /** Networks of the configuration before this one: what is ours inside them is left over, and goes (invariant D1). */
+  readonly previousNetworks: readonly Cidr[];
 }
 
 export function openReconciler(parts: Parts): Reconciler {
@@ -40,15 +43,25 @@ export function openReconciler(parts: Parts): Reconciler {
   let wake: () => void = () => undefined;
   let dirty = false;
   let failed = false;
+  let last: { readonly input: PlanInput; readonly plan: Plan } | undefined;
   const look = (): void => {
     dirty = true;
     wake();
   };
 
+  /** Backends plan values from values: as long as nothing it depends on is new, the plan is the one before. */
+  function planFor(input: PlanInput): Plan {
+    if (last !== undefined && isSameInput(last.input, input)) return last.plan;
+    const plan = parts.backend.plan(input);
+    const networks = [...new Set([...plan.scope.networks, ...parts.previousNetworks])];
+    last = { input, plan: { ...plan, scope: { ...plan.scope, networks } } };
+    return last.plan;
+  }
+
   async function pass(): Promise<readonly Error[]> {
     dirty = false;
     const input = await gather(parts, peers);
-    const plan = parts.backend.plan(input);
+    const plan = planFor(input);
     const report = await reconcile(parts.kernel, plan);
     if (report.changes.length > 0)
       parts.log.info(
@@ -118,6 +131,11 @@ async function gather(parts: Parts, peers: readonly Lease[]): Promise<PlanInput>
     ),
   );
   return { own: parts.own(), peers, routes };
+}
+
+/** Routes are looked up anew for each pass, so with any of them the input counts as another. */
+function isSameInput(a: PlanInput, b: PlanInput): boolean {
+  return a.own === b.own && a.peers === b.peers && a.routes.size === 0 && b.routes.size === 0;
 }
 
 async function watchKernel(

@@ -1,122 +1,5 @@
 import { expect, test } from "vitest";
-import * as registry from "./backends/registry.ts";
-import { runDaemon } from "./daemon.ts";
-import type { Cidr } from "./core/ip.ts";
-import { MemoryKernel } from "./kernel/memory-kernel.ts";
-import { EtcdSubnetManager } from "./subnet-manager/etcd/etcd-subnet-manager.ts";
-import { MemoryDatabase } from "./subnet-manager/etcd/memory-database.ts";
-import { MemoryStore } from "./subnet-manager/etcd/memory-store.ts";
-import { ManualClock } from "./system/manual-clock.ts";
-import { MemoryFiles } from "./system/memory-files.ts";
-import { MemoryLog } from "./system/memory-log.ts";
-import { SeededRandom } from "./system/seeded-random.ts";
-
-const SUBNET_FILE = "/run/flannel/subnet.env";
-const VXLAN = '{"Network":"10.42.0.0/16","Backend":{"Type":"vxlan"}}';
-const SUBNETS = { prefix: "/coreos.com/network/subnets/" };
-
-/** A cluster in memory: one store, any number of nodes, one clock. */
-class World {
-  readonly clock = new ManualClock();
-  readonly database = new MemoryDatabase(this.clock);
-  readonly store = new MemoryStore({ clock: this.clock, database: this.database });
-  #nodes = 0;
-
-  async configure(config: string): Promise<void> {
-    await this.store.txn({
-      compare: [],
-      success: [{ action: "put", key: "/coreos.com/network/config", value: config }],
-      failure: [],
-    });
-  }
-
-  async keys(): Promise<readonly string[]> {
-    const { entries } = await this.store.range(SUBNETS);
-    return entries.map((entry) => entry.key.slice(SUBNETS.prefix.length));
-  }
-
-  node(): Node {
-    return new Node(this, ++this.#nodes);
-  }
-}
-
-/** What outlives an agent: the kernel and the files of one machine. */
-class Node {
-  readonly kernel = new MemoryKernel();
-  readonly files = new MemoryFiles();
-  readonly log = new MemoryLog();
-  readonly #world: World;
-  readonly #number: number;
-  #starts = 0;
-
-  constructor(world: World, number: number) {
-    this.#world = world;
-    this.#number = number;
-    this.kernel.addInterface({ name: "eth0", addresses: [`192.0.2.${number}/24` as Cidr] });
-  }
-
-  /** Starts an agent; `ready` changes as it says, `ended` settles when it ends. */
-  start(): Agent {
-    return new Agent(this, this.#world, this.#number * 100 + this.#starts++);
-  }
-}
-
-class Agent {
-  ready = false;
-  readonly ended: Promise<unknown>;
-  readonly #controller = new AbortController();
-
-  constructor(node: Node, world: World, seed: number) {
-    const random = new SeededRandom(seed);
-    const store = new MemoryStore({ clock: world.clock, database: world.database });
-    const ports = {
-      subnetManager: new EtcdSubnetManager(store, {
-        prefix: "/coreos.com/network",
-        clock: world.clock,
-        random,
-        log: node.log,
-      }),
-      kernel: node.kernel,
-      backends: new Map(Object.values(registry).map((one) => [one.type, one])),
-      files: node.files,
-      clock: world.clock,
-      random,
-      log: node.log,
-    };
-    const options = {
-      interfaceWishes: {
-        names: ["eth0"],
-        patterns: [],
-        canReach: "",
-        publicIp: "",
-        publicIpv6: "",
-      },
-      subnetFile: SUBNET_FILE,
-      onReady: (ready: boolean) => (this.ready = ready),
-    };
-    this.ended = runDaemon(options, ports, this.#controller.signal).then(
-      () => "stopped",
-      (error: unknown) => error,
-    );
-  }
-
-  stop(): Promise<unknown> {
-    this.#controller.abort(new Error("asked to stop"));
-    return this.ended;
-  }
-}
-
-async function twoNodes(
-  config = VXLAN,
-): Promise<{ world: World; nodes: [Node, Node]; agents: Agent[] }> {
-  const world = new World();
-  await world.configure(config);
-  const nodes: [Node, Node] = [world.node(), world.node()];
-  const agents = nodes.map((node) => node.start());
-  await world.clock.advance(2_000);
-  expect(agents.map((agent) => agent.ready)).toEqual([true, true]);
-  return { world, nodes, agents };
-}
+import { type Node, SUBNETS, SUBNET_FILE, VXLAN, World, twoNodes } from "./memory-world-bench.ts";
 
 const flannelRoutes = (node: Node): readonly string[] =>
   node.kernel
@@ -208,6 +91,23 @@ test("a subnet that was in use before the key vanished is asked for again", asyn
   expect(await world.keys()).toEqual(keys);
   await Promise.all([again.stop(), agents[1]?.stop()]);
 });
+
+test.each(["vxlan", "host-gw"])(
+  "%s: after the network is changed, the next start leaves nothing of the old one in the kernel",
+  async (type) => {
+    const configOf = (network: string): string =>
+      JSON.stringify({ Network: network, Backend: { Type: type } });
+    const { world, nodes, agents } = await twoNodes(configOf("10.42.0.0/16"));
+    expect(nodes[0].kernel.print()).toContain("10.42.");
+    await world.configure(configOf("10.43.0.0/16"));
+    await Promise.all(agents.map((agent) => agent.stop()));
+    const again = nodes.map((node) => node.start());
+    await world.clock.advance(2_000);
+    expect(nodes[0].kernel.print()).toContain("route 10.43.");
+    expect(nodes[0].kernel.print()).not.toContain("10.42.");
+    await Promise.all(again.map((agent) => agent.stop()));
+  },
+);
 
 test("a bad peer is named once and harms nobody else", async () => {
   const { world, nodes, agents } = await twoNodes();

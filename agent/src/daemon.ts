@@ -12,6 +12,7 @@ import type { Ip } from "./core/ip.ts";
 import type { Lease } from "./core/lease.ts";
 import type { NetworkConfig } from "./core/network-config.ts";
 import { formatSubnetFile, parseSubnetFile } from "./core/subnet-file.ts";
+import type { PreviousSubnets } from "./core/subnet-file.ts";
 import type { Backend, BackendDefinition } from "./backends/backend.ts";
 import { openReconciler } from "./daemon-loop.ts";
 import type { Reconciler } from "./daemon-loop.ts";
@@ -100,15 +101,16 @@ async function serve(
 ): Promise<void> {
   const { subnetManager, log } = ports;
   let own: Lease | undefined;
-  const reconciler = openReconciler({ ...ports, backend, own: () => own });
+  const previous = await readPrevious(options.subnetFile, ports);
+  const reconciler = openReconciler({
+    ...ports,
+    backend,
+    own: () => own,
+    previousNetworks: Object.values(previous.networks),
+  });
   const device = await makeDevice(backend, reconciler, ports.kernel);
   try {
-    own = await subnetManager.acquireLease(
-      config,
-      backend.attributes,
-      await preferredSubnets(options.subnetFile, ports),
-      signal,
-    );
+    own = await subnetManager.acquireLease(config, backend.attributes, previous.subnets, signal);
   } catch (error) {
     await device.undo();
     throw error;
@@ -225,21 +227,23 @@ function linkNames(objects: readonly KernelObject[]): readonly string[] {
 }
 
 /** What subnet.env says this node had; a file that cannot be read costs only the preference. */
-async function preferredSubnets(
+async function readPrevious(
   path: string,
   { files, log }: DaemonPorts,
-): Promise<Lease["subnets"]> {
+): Promise<Pick<PreviousSubnets, "networks" | "subnets">> {
   try {
     const text = await files.read(path);
-    if (text === undefined) return {};
-    const { subnets, warnings } = parseSubnetFile(text);
-    for (const warning of warnings) log.warn({ path }, warning);
-    return subnets;
+    if (text === undefined) return NOTHING_BEFORE;
+    const previous = parseSubnetFile(text);
+    for (const warning of previous.warnings) log.warn({ path }, warning);
+    return previous;
   } catch (error) {
     log.warn({ path, err: error }, "cannot read the previous subnet, asking for any");
-    return {};
+    return NOTHING_BEFORE;
   }
 }
+
+const NOTHING_BEFORE = { networks: {}, subnets: {} };
 
 /** Writes subnet.env, again and again until it is written: without it no pod can start. */
 async function publish(

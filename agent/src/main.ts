@@ -67,6 +67,11 @@ async function run(options: Options, log: Log, signal: AbortSignal): Promise<voi
   await using subnetManager = openEtcdSubnetManager({
     endpoints: options.etcdEndpoints,
     prefix: options.etcdPrefix,
+    keyFile: options.etcdKeyFile,
+    certificateFile: options.etcdCertificateFile,
+    authoritiesFile: options.etcdAuthoritiesFile,
+    username: options.etcdUsername,
+    password: options.etcdPassword,
     renewMarginMinutes: options.renewMarginMinutes,
     clock,
     random,

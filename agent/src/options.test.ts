@@ -12,6 +12,11 @@ test("without flags every option has the reference's default", () => {
   expect(options([])).toEqual({
     etcdEndpoints: ["http://127.0.0.1:4001", "http://127.0.0.1:2379"],
     etcdPrefix: "/coreos.com/network",
+    etcdKeyFile: "",
+    etcdCertificateFile: "",
+    etcdAuthoritiesFile: "",
+    etcdUsername: "",
+    etcdPassword: "",
     interfaceNames: [],
     interfacePatterns: [],
     interfaceCanReach: "",
@@ -79,6 +84,8 @@ test.each([
   [["-etcd-endpoints="], "for flag -etcd-endpoints"],
   [["-etcd-endpoints=ftp://a:1"], "for flag -etcd-endpoints"],
   [["-log-format=xml"], "one of auto, json, text"],
+  [["-etcd-keyfile=/k"], "flags -etcd-keyfile and -etcd-certfile belong together"],
+  [["-etcd-certfile=/c"], "flags -etcd-keyfile and -etcd-certfile belong together"],
 ])("%s is refused", (words, message) => {
   expect(() => options(words)).toThrow(message);
 });
@@ -93,6 +100,23 @@ test.each([
   ["0", 0],
 ])("the integer %s is read as Go reads it", (text, value) => {
   expect(options([`-v=${text}`]).verbosity).toBe(value);
+});
+
+test("the authorities alone are an option of their own; a user without a password is warned of", () => {
+  expect(options(["-etcd-cafile=/ca"]).etcdAuthoritiesFile).toBe("/ca");
+  const given = options(["-etcd-username=node"], {});
+  expect(given.warnings).toEqual([
+    "etcd-username and etcd-password only count together: connecting without authentication",
+  ]);
+  const both = options(["-etcd-username=node"], { FLANNELD_ETCD_PASSWORD: "canary" });
+  expect(both).toMatchObject({ etcdPassword: "canary", warnings: [] });
+});
+
+test("no message repeats a password", () => {
+  const given = options(["eth0", "--etcd-password=canary", "-etcd-password", "canary"]);
+  expect(JSON.stringify(given.warnings)).not.toContain("canary");
+  const endpoint = "-etcd-endpoints=http://root:canary@store:2379";
+  expect(() => options([endpoint])).toThrow(expect.not.stringContaining("canary"));
 });
 
 test("help and version are requests of their own", () => {

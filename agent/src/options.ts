@@ -24,6 +24,31 @@ const TABLE = [
   },
   { name: "etcd-prefix", type: "string", fallback: "/coreos.com/network", help: "etcd key prefix" },
   {
+    name: "etcd-keyfile",
+    type: "string",
+    fallback: "",
+    help: "PEM file with the key of this node for etcd; read again when it changes",
+  },
+  {
+    name: "etcd-certfile",
+    type: "string",
+    fallback: "",
+    help: "PEM file with the certificate of this node for etcd; read again when it changes",
+  },
+  {
+    name: "etcd-cafile",
+    type: "string",
+    fallback: "",
+    help: "PEM file with the authorities that etcd's certificate is checked against; alone or with the two above",
+  },
+  { name: "etcd-username", type: "string", fallback: "", help: "user for etcd" },
+  {
+    name: "etcd-password",
+    type: "string",
+    fallback: "",
+    help: "password of that user; better given as FLANNELD_ETCD_PASSWORD, which no process list shows",
+  },
+  {
     name: "iface",
     type: "list",
     fallback: "",
@@ -77,6 +102,13 @@ const TABLE = [
 export interface Options {
   readonly etcdEndpoints: readonly string[];
   readonly etcdPrefix: string;
+  /** Paths; empty for none. The key and the certificate come together. */
+  readonly etcdKeyFile: string;
+  readonly etcdCertificateFile: string;
+  readonly etcdAuthoritiesFile: string;
+  /** Both or none is used; never in a message. */
+  readonly etcdUsername: string;
+  readonly etcdPassword: string;
   readonly interfaceNames: readonly string[];
   readonly interfacePatterns: readonly string[];
   readonly interfaceCanReach: string;
@@ -112,7 +144,9 @@ export function parseOptions(
   if (given.help) return { kind: "help" };
   const warnings: string[] = [];
   if (given.ignored.length > 0)
-    warnings.push(`ignored after the first word that is no flag: ${given.ignored.join(" ")}`);
+    warnings.push(
+      `ignored after the first word that is no flag: ${withoutPassword(given.ignored.join(" "))}`,
+    );
   const values = new Map(given.values);
   if (values.get("version")?.some(parseGoBoolean) === true) return { kind: "version" };
   for (const row of TABLE) {
@@ -123,16 +157,37 @@ export function parseOptions(
       warnings.push(`${variableName(row.name)} is not an integer, using ${row.fallback}`);
     else values.set(row.name, [text]);
   }
-  return { kind: "run", options: { ...readOptions(values), warnings } };
+  const options = readOptions(values);
+  if ((options.etcdUsername === "") !== (options.etcdPassword === ""))
+    warnings.push(
+      "etcd-username and etcd-password only count together: connecting without authentication",
+    );
+  return { kind: "run", options: { ...options, warnings } };
+}
+
+function withoutPassword(words: string): string {
+  return words
+    .replaceAll(/(-etcd-password[= ])\S+/g, "$1(redacted)")
+    .replaceAll(/\/\/[^@/\s]*@/g, "//");
 }
 
 function readOptions(values: ReadonlyMap<string, readonly string[]>): Omit<Options, "warnings"> {
   const list = (name: Name): readonly string[] => values.get(name) ?? [];
   const text = (name: Name): string => list(name).at(-1) ?? fallback(name);
   const integer = (name: Name): number => parseGoInteger(text(name)) ?? 0;
+  if ((text("etcd-keyfile") === "") !== (text("etcd-certfile") === ""))
+    throw new AgentError(
+      "options-invalid",
+      "flags -etcd-keyfile and -etcd-certfile belong together: give both or none",
+    );
   return {
     etcdEndpoints: readEndpoints(text("etcd-endpoints")),
     etcdPrefix: text("etcd-prefix"),
+    etcdKeyFile: text("etcd-keyfile"),
+    etcdCertificateFile: text("etcd-certfile"),
+    etcdAuthoritiesFile: text("etcd-cafile"),
+    etcdUsername: text("etcd-username"),
+    etcdPassword: text("etcd-password"),
     interfaceNames: list("iface"),
     interfacePatterns: list("iface-regex"),
     interfaceCanReach: text("iface-can-reach"),
@@ -155,10 +210,13 @@ function readOptions(values: ReadonlyMap<string, readonly string[]>): Omit<Optio
 function readEndpoints(text: string): readonly string[] {
   const endpoints = text.split(",");
   for (const endpoint of endpoints)
-    if (!/^(https?:\/\/)?(\[[0-9a-fA-F:.]+\]|[^\s/:@]+):\d{1,5}\/?$/.test(endpoint))
+    if (
+      !/^(https?:\/\/)?(\[[0-9a-fA-F:.]+\]|[^\s/:@]+):\d{1,5}\/?$/.test(endpoint) &&
+      !/^unixs?:\/\/\S+$/.test(endpoint)
+    )
       throw new AgentError(
         "options-invalid",
-        `invalid value ${JSON.stringify(endpoint)} for flag -etcd-endpoints: expected http://host:port or https://host:port, comma-separated`,
+        `invalid value ${JSON.stringify(withoutPassword(endpoint))} for flag -etcd-endpoints: expected http://host:port or https://host:port, comma-separated`,
       );
   return endpoints;
 }

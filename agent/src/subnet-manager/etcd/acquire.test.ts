@@ -129,7 +129,7 @@ describe("A10: which subnet", () => {
     expect(Number(subnetOf(lease).split(".")[2])).toBeGreaterThanOrEqual(128);
   });
 
-  test("five leases of one namesake: one is kept, the others go (A3)", async () => {
+  test("A3: five leases of one namesake: one is kept, the others go", async () => {
     for (const name of ["10.3.1.0-24", "10.3.2.0-24", "10.3.4.0-24", "10.3.5.0-24"])
       bench.put(name, valueOf("192.0.2.1"), bench.database.grantLease(DAY_SECONDS).leaseId);
     const lease = await acquire("192.0.2.1");
@@ -190,7 +190,7 @@ describe("A11: a changed configuration", () => {
     expect(bench.database.leaseIds).toHaveLength(1);
   });
 
-  test("an etcd lease that another node's key hangs on is not revoked with ours (B9)", async () => {
+  test("B9: an etcd lease that another node's key hangs on is not revoked with ours", async () => {
     const { leaseId } = bench.database.grantLease(DAY_SECONDS);
     bench.put("10.3.1.0-24", valueOf("192.0.2.1"), leaseId);
     bench.put("10.3.2.0-24", valueOf("192.0.2.2"), leaseId);

@@ -25,6 +25,11 @@ test.each([
   expect(() => parseEndpoints(texts)).toThrow(message);
 });
 
+test("without a scheme, certificate files mean TLS", () => {
+  const [endpoint] = parseEndpoints(["192.0.2.1:2379"], { secureByDefault: true });
+  expect(endpoint).toMatchObject({ url: "https://192.0.2.1:2379", secure: true });
+});
+
 test("a password never shows in a message", () => {
   expect(() => parseEndpoints(["http://root:secret@192.0.2.1:port"])).toThrow(
     expect.not.stringContaining("secret"),

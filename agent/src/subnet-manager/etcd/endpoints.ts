@@ -13,15 +13,20 @@ export interface Endpoint {
 }
 
 /**
- * Reads the endpoints as `--etcd-endpoints` gives them: `http`, `https`, `unix` and `unixs` URLs, or `host:port` for http.
+ * Reads the endpoints as `--etcd-endpoints` gives them: `http`, `https`, `unix` and `unixs` URLs, or `host:port` for
+ * TLS when certificate files are given and plain text otherwise.
  * Mixed schemes are refused: the first would silently decide for all in the reference (spec 10, E18).
  * @throws AgentError "options-invalid"
  */
-export function parseEndpoints(texts: readonly string[]): readonly Endpoint[] {
+export function parseEndpoints(
+  texts: readonly string[],
+  { secureByDefault = false }: { readonly secureByDefault?: boolean } = {},
+): readonly Endpoint[] {
+  const usualScheme = secureByDefault ? "https" : "http";
   const endpoints = texts
     .map((text) => text.trim())
     .filter((text) => text !== "")
-    .map(parseEndpoint);
+    .map((text) => parseEndpoint(text, usualScheme));
   const first = endpoints[0];
   if (first === undefined)
     throw new AgentError("options-invalid", "no etcd endpoint: give --etcd-endpoints one URL");
@@ -34,8 +39,8 @@ export function parseEndpoints(texts: readonly string[]): readonly Endpoint[] {
   return endpoints;
 }
 
-function parseEndpoint(text: string): Endpoint {
-  const [, scheme = "http", rest = ""] = /^(?:([a-z]+):\/\/)?(.*)$/i.exec(text) ?? [];
+function parseEndpoint(text: string, usualScheme: string): Endpoint {
+  const [, scheme = usualScheme, rest = ""] = /^(?:([a-z]+):\/\/)?(.*)$/i.exec(text) ?? [];
   switch (scheme.toLowerCase()) {
     case "http":
     case "https":

@@ -20,10 +20,15 @@ export function storeUnavailable(
   doing: string,
   endpoint: string,
   cause: unknown,
-  options: { readonly retryable: boolean } = { retryable: true },
+  options: { readonly retryable: boolean; readonly remedy?: string } = { retryable: true },
 ): AgentError {
+  const { retryable, remedy } = options;
   const message = `cannot ${doing}: etcd at ${endpoint}: ${reasonOf(cause)}`;
-  return new AgentError("store-unavailable", message, { ...options, cause });
+  return new AgentError(
+    "store-unavailable",
+    remedy === undefined ? message : `${message}; ${remedy}`,
+    { retryable, cause },
+  );
 }
 
 /** The program closed its own connection: nobody waits for that to change. */
@@ -42,5 +47,6 @@ export function leaseGone(doing: string, cause?: unknown): AgentError {
 /** gRPC writes its status number before the name: `14 UNAVAILABLE: …`. */
 function reasonOf(cause: unknown): string {
   const text = cause instanceof Error ? cause.message : String(cause);
-  return text.replace(/^(\w+: )?\d+ (?=[A-Z_]+: )/, "");
+  // gRPC ends with a note on name resolution, which is mostly empty.
+  return text.replace(/^(\w+: )?\d+ (?=[A-Z_]+: )/, "").replace(/\.? Resolution note: *$/, "");
 }

@@ -118,7 +118,7 @@ requires("etcd")("leases in a real etcd", () => {
     expect((await reading).ranges[4]?.network).toBe("10.3.0.0/16");
   });
 
-  test("key, value and time to live are the reference's; a restart keeps the subnet and leaves one etcd lease", async () => {
+  test("A10, A12, B8: key, value and time to live are the reference's; a restart keeps the subnet and leaves one etcd lease", async () => {
     const lease = await acquire(open(), "192.0.2.1", networkConfig(), {
       4: cidrOf("10.3.6.0/24"),
     });
@@ -204,7 +204,7 @@ requires("etcd")("leases in a real etcd", () => {
   });
 
   describe("keeping", () => {
-    test("a deleted key is back within two seconds; another owner's ends it", async () => {
+    test("B1, B3', B10: a deleted key is back within two seconds; another owner's ends it", async () => {
       const manager = open();
       const own = await acquire(manager, "192.0.2.1", networkConfig(), {
         4: cidrOf("10.3.6.0/24"),

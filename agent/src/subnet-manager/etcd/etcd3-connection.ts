@@ -1,6 +1,9 @@
 import { castGrpcError } from "etcd3/lib/errors.js";
 import { ConnectionPool } from "etcd3/lib/connection-pool.js";
 import type { Endpoint } from "./endpoints.ts";
+import type { CertificateFiles } from "./etcd3-credentials.ts";
+import { fingerprint, readCertificates } from "./etcd3-credentials.ts";
+import { isAuthenticationOff, isTokenRefused } from "./etcd3-errors.ts";
 
 /**
  * gRPC channel arguments. The library's own answers to trouble (retries, circuit breakers, long back-off) are all off or
@@ -14,7 +17,7 @@ const CHANNEL_OPTIONS = {
   "grpc.service_config_disable_resolution": 1,
   "grpc.initial_reconnect_backoff_ms": 100,
   // Otherwise up to two minutes pass unnoticed after the store is back.
-  "grpc.max_reconnect_backoff_ms": 1000,
+  "grpc.max_reconnect_backoff_ms": 700,
   // A list of 5,000 leases is larger than the usual 4 MiB allow; etcd limits what it stores.
   "grpc.max_receive_message_length": -1,
   // Finds a connection that died without a word. etcd refuses pings more often than every 5 s.
@@ -22,7 +25,7 @@ const CHANNEL_OPTIONS = {
   "grpc.keepalive_timeout_ms": 5000,
 };
 
-type Service = "KV" | "Lease" | "Watch";
+type Service = "KV" | "Lease" | "Watch" | "Auth";
 type ServiceConnection = Parameters<Parameters<ConnectionPool["withConnection"]>[1]>[0];
 type Metadata = ServiceConnection["metadata"];
 
@@ -40,19 +43,52 @@ export interface Stream extends AsyncIterable<unknown> {
   on(event: "error", listener: (error: Error) => void): void;
 }
 
-/** One member of the store, reached through etcd3's channel and its authentication, without its retries. */
+/** Who the agent is, for etcd. */
+export interface Identity {
+  readonly files: CertificateFiles;
+  /** Empty for no authentication. */
+  readonly username: string;
+  readonly password: string;
+  /** Told once when files that changed are unusable: the connection keeps what it had. */
+  readonly onUnusableFiles: (error: Error) => void;
+}
+
+interface CallOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How often the certificate files are looked at, at most. */
+const LOOK_AT_FILES_MS = 1000;
+
+/** The channels made with one reading of the certificate files. */
+interface Generation {
+  readonly pool: ConnectionPool;
+  readonly clients: Map<Service, ServiceConnection["client"]>;
+  /** Calls and streams under way: the last one of a replaced generation closes it. */
+  busy: number;
+}
+
+/**
+ * One member of the store, reached through etcd3's channels, without its retries and its authentication, which has no
+ * deadlines. Certificate files that changed serve every connection made from then on; what is under way goes on.
+ */
 export class Etcd3Connection {
   readonly endpoint: Endpoint;
-  readonly #pool: ConnectionPool;
-  readonly #clients = new Map<Service, ServiceConnection["client"]>();
+  readonly #identity: Identity;
+  readonly #replaced = new Set<Generation>();
+  #generation: Generation;
+  #fingerprint: string;
+  #lookedMs = performance.now();
+  /** From the last authentication; undefined before it, empty when etcd knows no users. */
+  #token: string | undefined;
 
-  constructor(endpoint: Endpoint) {
+  /** @throws AgentError "file-unusable" */
+  constructor(endpoint: Endpoint, identity: Identity) {
     this.endpoint = endpoint;
-    const scheme = endpoint.secure ? "https" : "http";
-    this.#pool = new ConnectionPool({
-      hosts: [`${scheme}://${endpoint.target}`],
-      grpcOptions: CHANNEL_OPTIONS,
-    });
+    this.#identity = identity;
+    this.#fingerprint = fingerprint(identity.files);
+    this.#generation = this.#openGeneration();
   }
 
   /** One request, one answer. Rejects with etcd3's error, or with the signal's reason. */
@@ -60,43 +96,169 @@ export class Etcd3Connection {
     service: Service,
     method: string,
     request: object,
-    options: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
+    options: CallOptions,
   ): Promise<Response> {
-    const { client, metadata } = await this.#open(service);
-    const { signal } = options;
-    signal?.throwIfAborted();
-    const unary = (client as unknown as Record<string, UnaryMethod>)[method];
-    if (unary === undefined) throw new Error(`etcd has no method ${service}/${method}`);
-    return new Promise((resolve, reject) => {
-      const deadline = new Date(Date.now() + options.timeoutMs);
-      const call = unary.call(client, request, metadata, { deadline }, (error, response) => {
-        signal?.removeEventListener("abort", abort);
-        if (signal?.aborted === true) reject(signal.reason);
-        else if (error !== null) reject(castGrpcError(error));
-        else resolve(response as Response);
-      });
-      const abort = (): void => call.cancel();
-      signal?.addEventListener("abort", abort, { once: true });
-    });
+    const endMs = performance.now() + options.timeoutMs;
+    const left = (): CallOptions => ({ ...options, timeoutMs: endMs - performance.now() });
+    const token = await this.#authenticate(left());
+    try {
+      return await this.#callOnce<Response>(service, method, request, token, left());
+    } catch (error) {
+      if (!this.#refused(error, token)) throw error;
+    }
+    // A refused request was not carried out, so it is safe to send it again.
+    const fresh = await this.#authenticate(left());
+    return this.#callOnce<Response>(service, method, request, fresh, left());
   }
 
   /** Opens a watch stream that a member without a leader ends instead of keeping silent. */
-  async watchStream(): Promise<Stream> {
-    const { client, metadata } = await this.#open("Watch");
-    const requireLeader = metadata.clone();
+  async watchStream(options: CallOptions): Promise<Stream> {
+    const token = await this.#authenticate(options);
+    const generation = this.#current();
+    const { client, metadata } = await open(generation, "Watch", token);
     // Source: etcd api/v3rpc/rpctypes/metadatafields.go.
-    requireLeader.set("hasleader", "true");
-    return (client as unknown as { watch(metadata: Metadata): Stream }).watch(requireLeader);
+    metadata.set("hasleader", "true");
+    const stream = (client as unknown as { watch(metadata: Metadata): Stream }).watch(metadata);
+    generation.busy++;
+    (stream as unknown as { once(event: "close", listener: () => void): void }).once("close", () =>
+      this.#leave(generation),
+    );
+    return stream;
+  }
+
+  /** For a watch, whose refusal arrives in the stream: the next call authenticates anew. */
+  forgetToken(): void {
+    this.#token = undefined;
   }
 
   /** Ends all calls and streams. */
   close(): void {
-    for (const client of this.#clients.values()) client.close();
+    for (const generation of [this.#generation, ...this.#replaced]) closeGeneration(generation);
+    this.#replaced.clear();
   }
 
-  async #open(service: Service): Promise<ServiceConnection> {
-    const connection = await this.#pool.withConnection(service, (opened) => opened);
-    this.#clients.set(service, connection.client);
-    return connection;
+  async #callOnce<Response>(
+    service: Service,
+    method: string,
+    request: object,
+    token: string,
+    { signal, timeoutMs }: CallOptions,
+  ): Promise<Response> {
+    const generation = this.#current();
+    generation.busy++;
+    try {
+      const { client, metadata } = await open(generation, service, token);
+      signal?.throwIfAborted();
+      const unary = (client as unknown as Record<string, UnaryMethod>)[method];
+      if (unary === undefined) throw new Error(`etcd has no method ${service}/${method}`);
+      return await new Promise((resolve, reject) => {
+        const deadline = new Date(Date.now() + timeoutMs);
+        const call = unary.call(client, request, metadata, { deadline }, (error, response) => {
+          signal?.removeEventListener("abort", abort);
+          if (signal?.aborted === true) reject(signal.reason);
+          else if (error !== null) reject(castGrpcError(error));
+          else resolve(response as Response);
+        });
+        const abort = (): void => call.cancel();
+        signal?.addEventListener("abort", abort, { once: true });
+      });
+    } finally {
+      this.#leave(generation);
+    }
   }
+
+  /** The token to send, which is empty for none. */
+  async #authenticate(options: CallOptions): Promise<string> {
+    const { username, password } = this.#identity;
+    if (username === "" || password === "") return "";
+    if (this.#token !== undefined) return this.#token;
+    try {
+      const request = { name: username, password };
+      const { token } = await this.#callOnce<{ readonly token: string }>(
+        "Auth",
+        "authenticate",
+        request,
+        "",
+        options,
+      );
+      this.#token = token;
+    } catch (error) {
+      if (!isAuthenticationOff(error)) throw error;
+      this.#token = "";
+    }
+    return this.#token;
+  }
+
+  #refused(error: unknown, token: string): boolean {
+    const { username, password } = this.#identity;
+    if (username === "" || password === "" || !isTokenRefused(error)) return false;
+    // Unless another call has a new one already.
+    if (this.#token === token) this.#token = undefined;
+    return true;
+  }
+
+  /** The channels to use now, made anew when the certificate files changed. */
+  #current(): Generation {
+    const nowMs = performance.now();
+    if (!this.endpoint.secure || nowMs - this.#lookedMs < LOOK_AT_FILES_MS) return this.#generation;
+    this.#lookedMs = nowMs;
+    const now = fingerprint(this.#identity.files);
+    if (now === this.#fingerprint) return this.#generation;
+    this.#fingerprint = now;
+    try {
+      const fresh = this.#openGeneration();
+      const old = this.#generation;
+      this.#generation = fresh;
+      this.#replaced.add(old);
+      this.#closeIfIdle(old);
+    } catch (error) {
+      this.#identity.onUnusableFiles(error instanceof Error ? error : new Error(String(error)));
+    }
+    return this.#generation;
+  }
+
+  #openGeneration(): Generation {
+    const { endpoint } = this;
+    const pool = new ConnectionPool({
+      hosts: [`${endpoint.secure ? "https" : "http"}://${endpoint.target}`],
+      grpcOptions: CHANNEL_OPTIONS,
+      ...(endpoint.secure ? { credentials: readForChannel(this.#identity.files) } : {}),
+    });
+    return { pool, clients: new Map(), busy: 0 };
+  }
+
+  #leave(generation: Generation): void {
+    generation.busy--;
+    this.#closeIfIdle(generation);
+  }
+
+  #closeIfIdle(generation: Generation): void {
+    if (generation.busy > 0 || !this.#replaced.delete(generation)) return;
+    closeGeneration(generation);
+  }
+}
+
+async function open(
+  { pool, clients }: Generation,
+  service: Service,
+  token: string,
+): Promise<ServiceConnection> {
+  const connection = await pool.withConnection(service, (opened) => opened);
+  clients.set(service, connection.client);
+  const metadata = connection.metadata.clone();
+  if (token !== "") metadata.set("token", token);
+  return { ...connection, metadata };
+}
+
+function closeGeneration({ clients }: Generation): void {
+  for (const client of clients.values()) client.close();
+}
+
+/** gRPC takes null for a part that is not given; the library's types do not say so. */
+function readForChannel(files: CertificateFiles): {
+  rootCertificate: Buffer;
+  privateKey: Buffer;
+  certChain: Buffer;
+} {
+  return readCertificates(files) as unknown as ReturnType<typeof readForChannel>;
 }

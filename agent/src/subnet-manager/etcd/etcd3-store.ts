@@ -14,7 +14,7 @@ import { AgentError } from "../../core/errors.ts";
 import { parseEndpoints } from "./endpoints.ts";
 import { CompactedError, leaseGone, storeClosed, storeUnavailable } from "./errors.ts";
 import { Etcd3Connection } from "./etcd3-connection.ts";
-import { isLeaseGone, isPointless } from "./etcd3-errors.ts";
+import { isLeaseGone, isPointless, isTokenRefused, refusalRemedy } from "./etcd3-errors.ts";
 import {
   readEvent,
   readKeyValue,
@@ -38,6 +38,16 @@ import {
 export interface Etcd3StoreOptions {
   /** As `--etcd-endpoints` names them. */
   readonly endpoints: readonly string[];
+  /** As `--etcd-keyfile` and `--etcd-certfile`: both or none. */
+  readonly keyFile?: string;
+  readonly certificateFile?: string;
+  /** As `--etcd-cafile`; without it the authorities of the system count. */
+  readonly authoritiesFile?: string;
+  /** As `--etcd-username` and `--etcd-password`: both or none. */
+  readonly username?: string;
+  readonly password?: string;
+  /** What an operator should know although the store works. */
+  readonly onWarning?: (message: string) => void;
 }
 
 interface Request {
@@ -56,12 +66,28 @@ export class Etcd3Store implements KeyValueStore {
   /** Index of the endpoint that answered last. */
   #current = 0;
   readonly #closing = new AbortController();
+  /** Whether a request was ever answered. */
+  #admitted = false;
 
-  /** Connects when first asked something. @throws AgentError "options-invalid" */
+  /** Connects when first asked something. @throws AgentError "options-invalid", "file-unusable" */
   constructor(options: Etcd3StoreOptions) {
-    const endpoints = parseEndpoints(options.endpoints);
+    const { keyFile = "", certificateFile = "", authoritiesFile = "" } = options;
+    const files = { key: keyFile, certificate: certificateFile, authorities: authoritiesFile };
+    const named = Object.values(files).some((file) => file !== "");
+    const endpoints = parseEndpoints(options.endpoints, { secureByDefault: named });
     this.endpoints = endpoints.map(({ url }) => url).join(",");
-    this.#connections = endpoints.map((endpoint) => new Etcd3Connection(endpoint));
+    const warn = options.onWarning ?? ((): void => undefined);
+    if (named && endpoints.every(({ secure }) => !secure))
+      warn(
+        `the etcd certificate files are not used: ${this.endpoints} is plain text, use https:// to have TLS`,
+      );
+    const identity = {
+      files,
+      username: options.username ?? "",
+      password: options.password ?? "",
+      onUnusableFiles: (error: Error) => warn(`${error.message}; going on with the former files`),
+    };
+    this.#connections = endpoints.map((endpoint) => new Etcd3Connection(endpoint, identity));
   }
 
   async range(range: KeyRange, options: RequestOptions = {}): Promise<RangeResult> {
@@ -153,6 +179,8 @@ export class Etcd3Store implements KeyValueStore {
       for await (const response of this.#responses(range, fromRevision, options, index, ended)) {
         if (Number(response.compact_revision) > 0)
           throw new CompactedError(fromRevision, Number(response.compact_revision));
+        // A refused token is not named in the stream, whatever the reason says: the next watch authenticates anew.
+        if (response.canceled) this.#connection(index).forgetToken();
         if (response.canceled) throw new Error(response.cancel_reason || "watch canceled");
         if (response.created) continue;
         const events = response.events.map(readEvent);
@@ -164,6 +192,7 @@ export class Etcd3Store implements KeyValueStore {
     } catch (error) {
       options.signal.throwIfAborted();
       if (error instanceof CompactedError) throw error;
+      if (isTokenRefused(error)) this.#connection(index).forgetToken();
       throw this.#failed(doing, index, error);
     }
   }
@@ -181,8 +210,8 @@ export class Etcd3Store implements KeyValueStore {
     ended: AbortSignal,
   ): AsyncGenerator<IWatchResponse, void> {
     ended.throwIfAborted();
-    const stream = await this.#connection(index).watchStream();
     const timeoutMs = options.timeoutMs ?? REQUEST_TIMEOUT_MS;
+    const stream = await this.#connection(index).watchStream({ timeoutMs, signal: ended });
     let late = false;
     const stop = (): void => stream.cancel();
     const timer = setTimeout(() => {
@@ -218,16 +247,19 @@ export class Etcd3Store implements KeyValueStore {
     const signals = options.signal === undefined ? [] : [options.signal];
     const signal = AbortSignal.any([...signals, this.#closing.signal]);
     const tries = request.repeatable ? this.#connections.length : 1;
-    const timeoutMs = (options.timeoutMs ?? REQUEST_TIMEOUT_MS) / tries;
+    // A member that hangs must leave time to ask another, also for what only the caller may ask again.
+    const timeoutMs = (options.timeoutMs ?? REQUEST_TIMEOUT_MS) / this.#connections.length;
     for (let left = tries; ; left--) {
       const index = this.#current;
       try {
-        return await this.#connection(index).call<Response>(
+        const answer = await this.#connection(index).call<Response>(
           request.service,
           request.method,
           request.body,
           { timeoutMs, signal },
         );
+        this.#admitted = true;
+        return answer;
       } catch (error) {
         options.signal?.throwIfAborted();
         if (isLeaseGone(error)) throw leaseGone(request.doing, error);
@@ -242,6 +274,10 @@ export class Etcd3Store implements KeyValueStore {
     if (this.#closing.signal.aborted) return storeClosed(doing);
     if (this.#current === index) this.#current = (index + 1) % this.#connections.length;
     const { url } = this.#connection(index).endpoint;
+    const remedy = refusalRemedy(error);
+    // Who was let in once waits for the operator to put it right; who never was has the wrong flags.
+    if (remedy !== undefined)
+      return storeUnavailable(doing, url, error, { retryable: this.#admitted, remedy });
     return storeUnavailable(doing, url, error, { retryable: !isPointless(error) });
   }
 

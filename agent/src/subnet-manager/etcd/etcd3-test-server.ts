@@ -1,4 +1,4 @@
-/** A real etcd for one test file: one member on free loopback ports, its data in a directory that goes with it. */
+/** A real etcd for one test file: members on free loopback ports, their data in directories that go with them. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -10,48 +10,102 @@ import { SystemClock } from "../../system/system-clock.ts";
 /** etcd is usually healthy within a second; its random election timeout and a busy machine make it longer. */
 const HEALTHY_WITHIN_MS = 20_000;
 
+/** What a member is started with beyond the usual. */
+export interface EtcdServerOptions {
+  readonly scheme?: "http" | "https";
+  /** As on the command line, without the dashes. */
+  readonly flags?: Readonly<Record<string, string>>;
+}
+
+interface Member {
+  readonly name: string;
+  readonly url: string;
+  readonly peerUrl: string;
+  /** Where health is asked and nothing else, without TLS. */
+  readonly healthUrl: string;
+}
+
 export class EtcdServer implements AsyncDisposable {
   readonly url: string;
-  readonly #peerUrl: string;
+  readonly healthUrl: string;
+  readonly #member: Member;
+  readonly #cluster: string;
+  readonly #flags: Readonly<Record<string, string>>;
   readonly #directory: string;
   readonly #endWithUs = (): void => void this.#process?.kill("SIGKILL");
   #process: ChildProcess | undefined;
 
-  private constructor(url: string, peerUrl: string, directory: string) {
-    this.url = url;
-    this.#peerUrl = peerUrl;
+  private constructor(
+    member: Member,
+    cluster: string,
+    directory: string,
+    flags: Readonly<Record<string, string>>,
+  ) {
+    this.url = member.url;
+    this.healthUrl = member.healthUrl;
+    this.#member = member;
+    this.#cluster = cluster;
+    this.#flags = flags;
     this.#directory = directory;
     process.on("exit", this.#endWithUs);
   }
 
-  static async open(): Promise<EtcdServer> {
-    const [client, peer] = await Promise.all([freeUrl(), freeUrl()]);
-    const server = new EtcdServer(client, peer, await mkdtemp(join(tmpdir(), "etcd-")));
-    await server.start();
+  static async open(options: EtcdServerOptions = {}): Promise<EtcdServer> {
+    const [server] = await EtcdServer.openCluster(1, options);
+    if (server === undefined) throw new Error("a cluster of one has no member");
     return server;
+  }
+
+  /** Members of one cluster, all healthy. */
+  static async openCluster(
+    count: number,
+    { scheme = "http", flags = {} }: EtcdServerOptions = {},
+  ): Promise<readonly EtcdServer[]> {
+    const members: Member[] = [];
+    for (let index = 1; index <= count; index++) {
+      const [client, peerUrl, healthUrl] = await Promise.all([freeUrl(), freeUrl(), freeUrl()]);
+      members.push({
+        name: `m${index}`,
+        url: client.replace("http", scheme),
+        peerUrl,
+        healthUrl,
+      });
+    }
+    const cluster = members.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join(",");
+    const servers = await Promise.all(
+      members.map(
+        async (member) =>
+          new EtcdServer(member, cluster, await mkdtemp(join(tmpdir(), "etcd-")), flags),
+      ),
+    );
+    await Promise.all(servers.map((server) => server.start()));
+    return servers;
   }
 
   /** Starts the member, on the data it had, and waits until it answers. */
   async start(): Promise<void> {
+    const { name, url, peerUrl, healthUrl } = this.#member;
     const flags = {
-      name: "one",
+      name,
       "data-dir": this.#directory,
-      "listen-client-urls": this.url,
-      "advertise-client-urls": this.url,
-      "listen-peer-urls": this.#peerUrl,
-      "initial-advertise-peer-urls": this.#peerUrl,
-      "initial-cluster": `one=${this.#peerUrl}`,
+      "listen-client-urls": url,
+      "advertise-client-urls": url,
+      "listen-peer-urls": peerUrl,
+      "initial-advertise-peer-urls": peerUrl,
+      "initial-cluster": this.#cluster,
+      "listen-metrics-urls": healthUrl,
       logger: "zap",
       "log-level": "error",
+      ...this.#flags,
     };
-    const argv = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
+    const argv = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`);
     const child = spawn("etcd", argv, { stdio: ["ignore", "ignore", "pipe"] });
     let said = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
     this.#process = child;
     await until(HEALTHY_WITHIN_MS, "etcd to be healthy", async () => {
       if (child.exitCode !== null) throw new Error(`etcd ended: ${said}`);
-      return isHealthy(this.url);
+      return isHealthy(healthUrl);
     });
   }
 
@@ -72,13 +126,13 @@ export class EtcdServer implements AsyncDisposable {
 
   /** Equivalent to `etcdctl compaction REVISION`. */
   async compact(revision: number): Promise<void> {
-    await this.#post("kv/compaction", { revision });
+    await this.post("kv/compaction", { revision });
   }
 
   /** Writes bytes that need not be text. */
   async putBytes(key: string, value: Uint8Array): Promise<void> {
     const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
-    await this.#post("kv/put", { key: base64(Buffer.from(key)), value: base64(value) });
+    await this.post("kv/put", { key: base64(Buffer.from(key)), value: base64(value) });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -87,13 +141,16 @@ export class EtcdServer implements AsyncDisposable {
     await rm(this.#directory, { recursive: true, force: true });
   }
 
-  async #post(path: string, body: object): Promise<void> {
+  /** One request to the JSON gateway, which only an `http` member has. */
+  async post(path: string, body: object): Promise<unknown> {
     const response = await fetch(`${this.url}/v3/${path}`, {
       method: "POST",
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(5000),
     });
-    if (!response.ok) throw new Error(`etcd ${path}: ${await response.text()}`);
+    const text = await response.text();
+    if (!response.ok) throw new Error(`etcd ${path}: ${text}`);
+    return JSON.parse(text);
   }
 }
 

@@ -49,6 +49,23 @@ export function renewAfterMs(
   return Math.max(RENEW_AT_LEAST_MS, beforeEndMs > 0 ? beforeEndMs : ttlMs / 2);
 }
 
+/**
+ * How long after a renewal that nobody answered the next one is tried, in milliseconds: a minute as in the reference, sooner when
+ * the margin would be over by then (invariant B5).
+ */
+export function renewAgainMs(
+  context: Pick<StoreContext, "leaseTtlSeconds" | "renewMarginMinutes">,
+): number {
+  const ttlMs = context.leaseTtlSeconds * 1000;
+  const marginMs = ttlMs - renewAfterMs(context.leaseTtlSeconds, context);
+  return Math.max(RENEW_AT_LEAST_MS, Math.min(RENEW_AGAIN_MS, marginMs / TRIES_WITHIN_MARGIN));
+}
+
+/** Source: flannel pkg/subnet/etcd/subnet.go, spec 03 section 6. */
+const RENEW_AGAIN_MS = 60_000;
+/** As many renewals as this fit into the margin at least, each with its time to wait for an answer. */
+const TRIES_WITHIN_MARGIN = 6;
+
 /** Whatever time to live a server answers, renewing is no busy loop (invariant B7). */
 const RENEW_AT_LEAST_MS = 1000;
 

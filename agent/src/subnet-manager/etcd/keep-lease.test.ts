@@ -68,6 +68,18 @@ describe("renewal", () => {
     expect(messages().at(-1)).toBe("info: Lease renewed, new expiration: 2000-01-02T23:00:00.000Z");
   });
 
+  test("B5: a lost answer costs no lease, however small the margin", async () => {
+    node = bench.open({ renewMarginMinutes: 1, leaseTtlSeconds: 120 });
+    await keep();
+    const { leaseId } = bench.database.range({ prefix: "" }).entries[0] ?? {};
+    node.store.fail(3, "grantLease");
+    await bench.clock.advance(115_000);
+    expect(bench.keys).toEqual([expect.stringContaining(`${KEY} ${valueOf("192.0.2.1")}`)]);
+    expect(bench.keys).not.toEqual([expect.stringContaining(`[${leaseId}]`)]);
+    const errors = messages().filter((line) => line.includes("Error renewing"));
+    expect(errors).toEqual(["warn: Error renewing lease (trying again in 10 s)"]);
+  });
+
   test("the margin is the operator's choice", async () => {
     node = bench.open({ renewMarginMinutes: 1439 });
     await keep();
@@ -229,6 +241,18 @@ describe("an own key that somebody else writes", () => {
     expect(ended).toBeUndefined();
   });
 
+  test.each([true, false])(
+    "a restored store that counts up to the same revision again is noticed, under the same name: %s",
+    async (sameCluster) => {
+      await keep();
+      const kept = new Map([[`${bench.prefix}/subnets/${KEY}`, valueOf("192.0.2.1")]]);
+      bench.database.restore(kept, { sameCluster });
+      node.store.disconnectWatches();
+      await bench.clock.advance(23.5 * HOUR_MS);
+      expect(bench.keys).toEqual([`subnets/${KEY} ${valueOf("192.0.2.1")} [none]`]);
+    },
+  );
+
   test("A9: a reservation with other data gets ours, still without an etcd lease", async () => {
     await keep();
     bench.put(KEY, '{"PublicIP":"192.0.2.1"}');
@@ -236,13 +260,16 @@ describe("an own key that somebody else writes", () => {
     expect(bench.keys).toEqual([`subnets/${KEY} ${valueOf("192.0.2.1")} [none]`]);
   });
 
-  test("an unreadable value is replaced by ours: it names no other owner", async () => {
-    await keep();
-    bench.put(KEY, "{not json");
-    await bench.clock.advance(1000);
-    expect(bench.keys).toEqual([expect.stringMatching(`${KEY} .*192.0.2.1.*\\[2\\]$`)]);
-    expect(ended).toBeUndefined();
-  });
+  test.each(["{not json", "null", "{}"])(
+    "the value %s is replaced by ours: it names no other owner",
+    async (value) => {
+      await keep();
+      bench.put(KEY, value);
+      await bench.clock.advance(1000);
+      expect(bench.keys).toEqual([expect.stringMatching(`${KEY} .*192.0.2.1.*\\[2\\]$`)]);
+      expect(ended).toBeUndefined();
+    },
+  );
 
   test("the same value under another etcd lease is renewed before that one ends", async () => {
     await keep();

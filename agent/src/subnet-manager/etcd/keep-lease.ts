@@ -9,7 +9,7 @@ import { identityOf, ownLeases } from "./claim-plan.ts";
 import { type ConditionalPut, type PutOutcome, conditionalPut, tryPut } from "./conditional-put.ts";
 import type { StoreContext } from "./context.ts";
 import { followRange } from "./follow-range.ts";
-import { type Grant, SpareGrant, renewAfterMs, revokeLease } from "./grant.ts";
+import { type Grant, SpareGrant, renewAfterMs, renewAgainMs, revokeLease } from "./grant.ts";
 import type { KeyValue, LeaseId } from "./key-value-store.ts";
 import { Latest } from "./latest.ts";
 import { type StoredLeases, readLease, readLeases } from "./lease-entries.ts";
@@ -71,6 +71,7 @@ class LeaseKeeper {
   readonly #seen: Latest<KeyValue | undefined>;
   /** The etcd lease of a renewal that nobody answered yet: asking again must be the same request. */
   #renewal: Grant | undefined;
+  #complainedMs: number | undefined;
 
   constructor(
     context: StoreContext,
@@ -91,8 +92,7 @@ class LeaseKeeper {
       await this.#wait(version, claim.renewAtMs, signal);
       const changed = this.#seen.version > version;
       ({ version } = this.#seen);
-      if (changed && this.#seen.value?.modRevision !== claim.modRevision)
-        claim = await this.#look(claim, signal);
+      if (changed && !isAsClaimed(this.#seen.value, claim)) claim = await this.#look(claim, signal);
       else if (this.#context.clock.nowMs() >= claim.renewAtMs)
         claim = await this.#renew(claim, signal);
     }
@@ -115,7 +115,7 @@ class LeaseKeeper {
 
   /** One try; without an answer, another in about a minute. */
   async #renew(claim: Claim, signal: AbortSignal): Promise<Claim> {
-    const { clock, random, log, outage } = this.#context;
+    const { clock, random, outage } = this.#context;
     let outcome: PutOutcome;
     let renewal: Grant;
     try {
@@ -126,12 +126,23 @@ class LeaseKeeper {
       if (isLeaseGone(error)) this.#renewal = undefined;
       else if (isOutage(error)) outage.failed(error);
       else throw error;
-      log.warn({ err: error }, "Error renewing lease (trying again in 1 min)");
-      return { ...claim, renewAtMs: clock.nowMs() + jitteredMs(random, RENEW_AGAIN_MS) };
+      const againMs = renewAgainMs(this.#context);
+      this.#complain(error, againMs);
+      return { ...claim, renewAtMs: clock.nowMs() + jitteredMs(random, againMs) };
     }
     return outcome.done
       ? this.#renewed(claim, renewal, outcome.modRevision)
       : this.#look(claim, signal);
+  }
+
+  /** At most once in the time the reference takes between two tries (invariant E5). */
+  #complain(error: unknown, againMs: number): void {
+    const { clock, log } = this.#context;
+    const nowMs = clock.nowMs();
+    if (this.#complainedMs !== undefined && nowMs - this.#complainedMs < RENEW_AGAIN_MS / 2) return;
+    this.#complainedMs = nowMs;
+    const wait = againMs < RENEW_AGAIN_MS ? `${Math.ceil(againMs / 1000)} s` : "1 min";
+    log.warn({ err: error }, `Error renewing lease (trying again in ${wait})`);
   }
 
   async #grant(signal: AbortSignal): Promise<Grant> {
@@ -173,7 +184,7 @@ class LeaseKeeper {
     const renewal = this.#renewal;
     if (entry !== undefined && entry.leaseId === renewal?.leaseId && renewal !== undefined)
       return this.#renewed(claim, renewal, entry.modRevision);
-    if (entry !== undefined && entry.modRevision === claim?.modRevision) return claim;
+    if (claim !== undefined && isAsClaimed(entry, claim)) return claim;
 
     // The key was written since: no renewal still on its way can be carried out any more.
     this.#renewal = undefined;
@@ -183,9 +194,11 @@ class LeaseKeeper {
       log.warn({ key: this.#key }, "our lease was removed from etcd, taking the same subnet again");
       return this.#takeAgain(signal);
     }
-    const found = readLease(keys, entry, this.#context.unreadable);
-    if (found !== undefined && identityOf(found) !== identityOf(this.#lease))
-      throw lostTo(this.#key, found);
+    const read = readLease(keys, entry, this.#context.unreadable);
+    const owner = read === undefined ? undefined : identityOf(read);
+    if (owner !== undefined && owner !== identityOf(this.#lease)) throw lostTo(this.#key, read);
+    // A value that names no owner is nobody's, like one that cannot be read.
+    const found = owner === undefined ? undefined : read;
     return this.#adopt(claim, entry, found, signal);
   }
 
@@ -292,6 +305,11 @@ class LeaseKeeper {
     if (claim?.leaseId !== undefined && claim.leaseIsOurs && claim.leaseId !== inUse)
       await revokeLease(this.#context, claim.leaseId);
   }
+}
+
+/** A restored store counts its revisions anew: the same one may be another write. */
+function isAsClaimed(entry: KeyValue | undefined, claim: Claim): boolean {
+  return entry?.modRevision === claim.modRevision && entry.leaseId === claim.leaseId;
 }
 
 function isLeaseGone(error: unknown): boolean {

@@ -8,6 +8,8 @@ const MENTION_MS = 60_000;
 /** Source: flannel pkg/subnet/etcd/registry.go, spec 03 section 9. */
 const BACKOFF_FIRST_MS = 100;
 const BACKOFF_LAST_MS = 5000;
+/** For a request that has no answer at all: so short that a node is back within two seconds of the store's return. */
+const ASK_AGAIN_LAST_MS = 1000;
 
 /**
  * One voice for everything that waits for the store: says so when it does not answer, again each minute, and when it is back.
@@ -50,18 +52,20 @@ export class Outage {
   }
 }
 
-/** Waits that double from 100 ms to 5 s, each with jitter. */
+/** Waits that double from 100 ms to 5 s, or less, each with jitter. */
 export class Backoff {
   readonly #random: Random;
+  readonly #lastMs: number;
   #nextMs = BACKOFF_FIRST_MS;
 
-  constructor(random: Random) {
+  constructor(random: Random, lastMs: number = BACKOFF_LAST_MS) {
     this.#random = random;
+    this.#lastMs = lastMs;
   }
 
   nextMs(): number {
     const ms = this.#nextMs;
-    this.#nextMs = Math.min(BACKOFF_LAST_MS, 2 * ms);
+    this.#nextMs = Math.min(this.#lastMs, 2 * ms);
     return jitteredMs(this.#random, ms);
   }
 
@@ -85,7 +89,7 @@ export async function untilAnswered<Answer>(
   ask: () => Promise<Answer>,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const backoff = new Backoff(random);
+  const backoff = new Backoff(random, ASK_AGAIN_LAST_MS);
   for (;;) {
     signal.throwIfAborted();
     try {

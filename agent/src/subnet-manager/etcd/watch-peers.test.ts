@@ -107,7 +107,7 @@ describe("the set of peers", () => {
     await peers.return?.();
   });
 
-  test("costs the store nothing per change", async () => {
+  test("C8: costs the store nothing per change: no look-up whose failure could drop a key", async () => {
     await watch();
     const before = node.store.requests.length;
     for (let third = 2; third < 30; third++) await put(third, `192.0.2.${third}`);
@@ -117,7 +117,7 @@ describe("the set of peers", () => {
 });
 
 describe("A13: nonsense", () => {
-  test("is left out and named once; everybody else stays (C7)", async () => {
+  test("C7: is left out and named once; everybody else stays", async () => {
     await put(2, "192.0.2.2");
     await watch();
     bench.put("10.3.3.0-24hi", valueOf("192.0.2.3"));
