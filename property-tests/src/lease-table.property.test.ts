@@ -87,7 +87,7 @@ function follow(
   return seen;
 }
 
-test("any legal framing of a history gives the same leases at every revision", () => {
+test("C4: any legal framing of a history gives the same leases at every revision", () => {
   fc.assert(
     fc.property(
       fc.array(revision, { minLength: 1, maxLength: 12 }),

@@ -107,7 +107,7 @@ test("deep nesting is refused, not a crash", () => {
   );
 });
 
-test("a lease of any content is judged, and a sound one keeps to its network", () => {
+test("A13: a lease of any content is judged, and a sound one keeps to its network", () => {
   fc.assert(
     fc.property(lease, lease, config(8), (peer, own, wanted) => {
       expect(equalAttributes(peer, peer)).toBe(true);

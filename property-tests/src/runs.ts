@@ -1,5 +1,16 @@
 import { configureGlobal } from "fast-check";
 
-// The nightly run asks for many more; a desk and each push get fast-check's own number.
-const runs = Number(process.env["PROPERTY_RUNS"] ?? "");
-if (Number.isSafeInteger(runs) && runs > 0) configureGlobal({ numRuns: runs });
+/** One seed for every push, so that the same commit gives the same answer; the nightly run asks for a fresh one and prints it on failure. */
+const PUSH_SEED = 20_261_121;
+
+const runs = wholeNumber("PROPERTY_RUNS");
+const fresh = process.env["PROPERTY_SEED"] === "fresh";
+configureGlobal({
+  ...(runs === undefined ? {} : { numRuns: runs }),
+  ...(fresh ? {} : { seed: wholeNumber("PROPERTY_SEED") ?? PUSH_SEED }),
+});
+
+function wholeNumber(variable: string): number | undefined {
+  const text = process.env[variable] ?? "";
+  return /^-?\d{1,10}$/.test(text) ? Number(text) : undefined;
+}

@@ -20,7 +20,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { attributes, config, ip, leasedSubnets, prefix } from "./arbitraries.ts";
 
-test("a subnet key is read back", () => {
+test("A12: a subnet key is read back", () => {
   fc.assert(
     fc.property(leasedSubnets, (subnets) => {
       expect(parseSubnetKey(formatSubnetKey(subnets))).toEqual(subnets);
@@ -43,7 +43,7 @@ test("a subnet key that is read is written the same", () => {
   );
 });
 
-test("a lease value is read back, and written the same again", () => {
+test("A12: a lease value is read back, and written the same again", () => {
   fc.assert(
     fc.property(attributes, (published) => {
       const text = formatLeaseValue(published);

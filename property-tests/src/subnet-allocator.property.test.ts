@@ -59,7 +59,7 @@ const cases = config(SHARE_BITS).chain((wanted) => {
   });
 });
 
-test("chosen subnets overlap nothing taken and fit, and there are none only when a family is full", () => {
+test("A2, A7: chosen subnets overlap nothing taken and fit, and there are none only when a family is full", () => {
   fc.assert(
     fc.property(cases, ({ wanted, taken, draw }) => {
       const full = FAMILIES.filter((family) => {

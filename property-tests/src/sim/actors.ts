@@ -1,0 +1,100 @@
+/** Who acts in a simulated world, as the others see them: the world, its machines, their agents, and who watches it all. */
+import type { Ip } from "agent/core/ip.ts";
+import type { Lease } from "agent/core/lease.ts";
+import type { NetworkConfig } from "agent/core/network-config.ts";
+import type { Change, Kernel } from "agent/kernel/kernel.ts";
+import type { MemoryKernel } from "agent/kernel/memory-kernel.ts";
+import type { KeyValueStore } from "agent/subnet-manager/etcd/key-value-store.ts";
+import type { MemoryDatabase } from "agent/subnet-manager/etcd/memory-database.ts";
+import type { Verb } from "agent/subnet-manager/etcd/memory-store.ts";
+import type { MemoryFiles } from "agent/system/memory-files.ts";
+import type { Random } from "agent/system/random.ts";
+import type { Arrival, Uplink } from "./sim-store.ts";
+import type { AgentClock, ClockErrors, SimTime, TrueClock } from "./sim-time.ts";
+
+export const PREFIX = "/coreos.com/network";
+export const SUBNETS: string = `${PREFIX}/subnets/`;
+export const CONFIG_KEY: string = `${PREFIX}/config`;
+export const SUBNET_FILE = "/run/flannel/subnet.env";
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly ttlSeconds: number;
+  readonly renewMarginMinutes: number;
+  /** Puts a mutation between an agent and its connection: what a test double does wrong on purpose. */
+  readonly wrapStore?: ((store: KeyValueStore, node: SimNode) => KeyValueStore) | undefined;
+  /** The same between an agent and its kernel. */
+  readonly wrapKernel?: ((kernel: Kernel, node: SimNode) => Kernel) | undefined;
+}
+
+export interface World {
+  readonly options: WorldOptions;
+  readonly time: SimTime;
+  readonly clock: TrueClock;
+  readonly database: MemoryDatabase;
+  readonly random: Random;
+  readonly observer: Observer;
+  /** The store begins to carry out a request; the returned function is told what came of it. */
+  arriving(process: AgentProcess, arrival: Arrival): (result: unknown) => void;
+}
+
+/** A machine: what outlives an agent, and the agent that runs on it. */
+export interface SimNode {
+  readonly world: World;
+  readonly name: string;
+  readonly publicIp: Ip;
+  readonly publicIpv6: Ip;
+  readonly uplink: Uplink;
+  readonly files: MemoryFiles;
+  readonly kernel: MemoryKernel;
+  readonly clockErrors: ClockErrors;
+  readonly agent: AgentProcess | undefined;
+  /** When a fault touched it last, by itself or through the store, in true time. */
+  troubledAtMs: number;
+  /** What the kernel printed before any agent came. */
+  readonly foreign: string;
+  /** Its agent ended by itself or was stopped. */
+  ended(process: AgentProcess): void;
+}
+
+export type Outcome = { readonly stopped: true } | { readonly error: Error };
+
+/** One life of one agent. */
+export interface AgentProcess {
+  readonly node: SimNode;
+  /** Counts the lives in this world, so that each can be told from the one before. */
+  readonly number: number;
+  readonly clock: AgentClock;
+  /** The configuration it read at its start. */
+  readonly config: NetworkConfig | undefined;
+  /** What it holds the lease of, as far as it knows. */
+  readonly lease: Lease | undefined;
+  /** The peers it knows of, once it knows any. */
+  readonly peers: readonly Lease[] | undefined;
+  readonly ready: boolean;
+  readonly running: boolean;
+  readonly paused: boolean;
+  /** How often it was paused so far. */
+  readonly pauses: number;
+  readonly outcome: Outcome | undefined;
+  readonly startedMs: number;
+}
+
+/** Who sees what happens; `Checks` is one. */
+export interface Observer {
+  /** The store carries out a request of this process; the returned function runs after it. */
+  arriving(process: AgentProcess, arrival: Arrival): (result: unknown) => void;
+  /** After each change of the store. `by` is undefined for the operator and for leases that ran out. */
+  changed(by: AgentProcess | undefined): void;
+  sent(process: AgentProcess, request: Arrival): void;
+  answered(process: AgentProcess, verb: Verb, result: unknown): void;
+  leased(process: AgentProcess): void;
+  peers(process: AgentProcess): void;
+  readiness(process: AgentProcess): void;
+  applying(process: AgentProcess, changes: readonly Change[]): void;
+  writing(process: AgentProcess, path: string, text: string): void;
+  logged(process: AgentProcess, level: string, text: string): void;
+  started(process: AgentProcess): void;
+  ended(process: AgentProcess): void;
+}

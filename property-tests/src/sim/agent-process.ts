@@ -1,0 +1,260 @@
+/** One life of one agent in the simulated world: `runDaemon` itself, with every port watched. */
+import * as registry from "agent/backends/registry.ts";
+import type { Lease } from "agent/core/lease.ts";
+import type { NetworkConfig } from "agent/core/network-config.ts";
+import { runDaemon } from "agent/daemon.ts";
+import type { Change, Kernel, KernelEvent } from "agent/kernel/kernel.ts";
+import { EtcdSubnetManager } from "agent/subnet-manager/etcd/etcd-subnet-manager.ts";
+import type { KeyValueStore } from "agent/subnet-manager/etcd/key-value-store.ts";
+import { MemoryStore, type Verb } from "agent/subnet-manager/etcd/memory-store.ts";
+import type { SubnetManager } from "agent/subnet-manager/subnet-manager.ts";
+import type { Files } from "agent/system/files.ts";
+import type { Log, LogData } from "agent/system/log.ts";
+import { SeededRandom } from "agent/system/seeded-random.ts";
+import { type Arrival, SimStore } from "./sim-store.ts";
+import { AgentClock } from "./sim-time.ts";
+import { type AgentProcess, type Outcome, PREFIX, type SimNode, SUBNET_FILE } from "./actors.ts";
+
+const backends = new Map(Object.values(registry).map((one) => [one.type, one]));
+
+export class AgentLife implements AgentProcess {
+  readonly node: SimNode;
+  /** Counts the lives in this world, so that each can be told from the one before. */
+  readonly number: number;
+  readonly clock: AgentClock;
+  /** The configuration it read at its start, and the text of it. */
+  config: NetworkConfig | undefined;
+  /** What it holds the lease of, as far as it knows. */
+  lease: Lease | undefined;
+  /** The peers it knows of, once it knows any. */
+  peers: readonly Lease[] | undefined;
+  ready = false;
+  pauses = 0;
+  outcome: Outcome | undefined;
+  readonly startedMs: number;
+  readonly #abort = new AbortController();
+  /** Ends what this process holds of its machine's kernel. */
+  readonly #gone = new AbortController();
+  #dead = false;
+  #paused = false;
+  #held: (() => void)[] = [];
+
+  constructor(node: SimNode, number: number) {
+    this.node = node;
+    this.number = number;
+    const { world } = node;
+    this.startedMs = world.time.nowMs;
+    this.clock = new AgentClock(world.time, node.clockErrors);
+    const random = new SeededRandom(world.random.integer(2 ** 32));
+    const log = new SimLog(this, {});
+    const inner = new MemoryStore({ clock: world.clock, database: world.database });
+    const store = this.#connect(inner);
+    const subnetManager = new EtcdSubnetManager(store, {
+      prefix: PREFIX,
+      clock: this.clock,
+      random,
+      log,
+      leaseTtlSeconds: world.options.ttlSeconds,
+      renewMarginMinutes: world.options.renewMarginMinutes,
+    });
+    const options = {
+      interfaceWishes: {
+        names: ["eth0"],
+        patterns: [],
+        canReach: "",
+        publicIp: "",
+        publicIpv6: "",
+      },
+      subnetFile: SUBNET_FILE,
+      onReady: (ready: boolean) => this.#setReady(ready),
+    };
+    const ports = {
+      subnetManager: this.#watchSubnetManager(subnetManager),
+      kernel: this.#watchKernel(node.kernel),
+      backends,
+      files: this.#watchFiles(node.files),
+      clock: this.clock,
+      random,
+      log,
+    };
+    void runDaemon(options, ports, this.#abort.signal).then(
+      () => this.#end({ stopped: true }, store),
+      (error: unknown) =>
+        this.#end({ error: error instanceof Error ? error : new Error(String(error)) }, store),
+    );
+  }
+
+  get running(): boolean {
+    return !this.#dead && this.outcome === undefined;
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** SIGTERM. */
+  stop(): void {
+    this.#abort.abort(new Error("asked to stop"));
+  }
+
+  /** SIGKILL: nothing of it runs any more, and nothing is cleaned up. What it sent is still on its way. */
+  kill(): void {
+    this.#dead = true;
+    this.ready = false;
+    this.clock.die();
+    this.#held = [];
+    this.#gone.abort(new Error("killed"));
+  }
+
+  /** SIGSTOP. */
+  pause(): void {
+    this.pauses++;
+    this.#paused = true;
+    this.clock.pause();
+  }
+
+  /** SIGCONT: first the timers that came due, then what arrived meanwhile, as Node does. */
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.clock.resume();
+    const held = this.#held;
+    this.#held = [];
+    for (const act of held) this.node.world.time.after(0, () => this.#deliver(act));
+  }
+
+  #deliver(act: () => void): void {
+    if (this.#dead) return;
+    if (this.#paused) this.#held.push(act);
+    else act();
+  }
+
+  #setReady(ready: boolean): void {
+    if (this.#dead) return;
+    this.ready = ready;
+    this.node.world.observer.readiness(this);
+  }
+
+  #end(outcome: Outcome, store: KeyValueStore): void {
+    if (this.#dead) return;
+    this.outcome = outcome;
+    this.#gone.abort(new Error("ended"));
+    void store.close();
+    this.node.ended(this);
+  }
+
+  #connect(inner: MemoryStore): KeyValueStore {
+    const { world, uplink } = this.node;
+    const { signal } = this.#gone;
+    signal.addEventListener("abort", () => inner.disconnectWatches(), { once: true });
+    const store = new SimStore({
+      time: world.time,
+      clock: this.clock,
+      inner,
+      uplink,
+      random: new SeededRandom(world.random.integer(2 ** 32)),
+      deliver: (act) => this.#deliver(act),
+      arriving: (arrival: Arrival) => world.arriving(this, arrival),
+      sent: (arrival: Arrival) => world.observer.sent(this, arrival),
+      disturbed: (untilMs: number) => (this.node.troubledAtMs = untilMs),
+      answered: (verb: Verb, result: unknown) => world.observer.answered(this, verb, result),
+    });
+    return world.options.wrapStore?.(store, this.node) ?? store;
+  }
+
+  #watchSubnetManager(inner: SubnetManager): SubnetManager {
+    const seen = (peers: readonly Lease[]): void => {
+      this.peers = peers;
+      this.node.world.observer.peers(this);
+    };
+    return {
+      name: inner.name,
+      networkConfig: async (signal) => (this.config = await inner.networkConfig(signal)),
+      previousLease: (publicIps, signal) => inner.previousLease(publicIps, signal),
+      acquireLease: async (config, wanted, preferred, signal) => {
+        this.lease = await inner.acquireLease(config, wanted, preferred, signal);
+        this.node.world.observer.leased(this);
+        return this.lease;
+      },
+      keepLease: (lease, signal) => inner.keepLease(lease, signal),
+      async *watchPeers(own, signal) {
+        for await (const peers of inner.watchPeers(own, signal)) {
+          seen(peers);
+          yield peers;
+        }
+      },
+      close: () => inner.close(),
+    };
+  }
+
+  #watchKernel(kernel: Kernel): Kernel {
+    const { node } = this;
+    const deliver = (act: () => void): void => this.#deliver(act);
+    const gone = this.#gone.signal;
+    const watched: Kernel = {
+      dump: (scope) => kernel.dump(scope),
+      apply: (changes: readonly Change[]) => {
+        node.world.observer.applying(this, changes);
+        return kernel.apply(changes);
+      },
+      async *watch(signal): AsyncGenerator<KernelEvent> {
+        for await (const event of kernel.watch(AbortSignal.any([signal, gone]))) {
+          await new Promise<void>((resolve) => deliver(resolve));
+          yield event;
+        }
+      },
+      routesTo: (destinations) => kernel.routesTo(destinations),
+      interfaces: () => kernel.interfaces(),
+    };
+    return node.world.options.wrapKernel?.(watched, node) ?? watched;
+  }
+
+  #watchFiles(files: Files): Files {
+    return {
+      read: (path) => files.read(path),
+      writeAtomically: async (path, text, mode) => {
+        this.node.world.observer.writing(this, path, text);
+        await files.writeAtomically(path, text, mode);
+      },
+    };
+  }
+}
+
+/** Lines go to the world, which counts them, hashes them and keeps the last. */
+class SimLog implements Log {
+  readonly #process: AgentProcess;
+  readonly #bound: LogData;
+
+  constructor(process: AgentProcess, bound: LogData) {
+    this.#process = process;
+    this.#bound = bound;
+  }
+
+  error(data: LogData, message: string): void {
+    this.#add("error", data, message);
+  }
+
+  warn(data: LogData, message: string): void {
+    this.#add("warn", data, message);
+  }
+
+  info(data: LogData, message: string): void {
+    this.#add("info", data, message);
+  }
+
+  /** Nobody reads these in production either. */
+  debug(): void {
+    // Not kept.
+  }
+
+  child(data: LogData): Log {
+    return new SimLog(this.#process, { ...this.#bound, ...data });
+  }
+
+  #add(level: string, data: LogData, message: string): void {
+    if (!this.#process.running) return;
+    const { err } = data;
+    const cause = err instanceof Error ? `: ${err.message}` : "";
+    this.#process.node.world.observer.logged(this.#process, level, message + cause);
+  }
+}

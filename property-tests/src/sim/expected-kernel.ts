@@ -1,0 +1,130 @@
+/**
+ * What a node's kernel should show for the leases in the store (invariant D1), from the text of spec 05 sections 2 and 3 and not
+ * from the backends' plans: a second opinion.
+ */
+import type { NetworkConfig } from "agent/core/network-config.ts";
+import { type Block, type StoredSubnets, blockOf, contains, overlap } from "./stored.ts";
+import type { SimNode } from "./actors.ts";
+
+interface FamilyWords {
+  readonly family: 4 | 6;
+  readonly device: string;
+  readonly hostLength: number;
+  readonly publicIp: string;
+  readonly data: string;
+  readonly overheadBytes: number;
+}
+
+const FAMILIES: readonly FamilyWords[] = [
+  {
+    family: 4,
+    device: "flannel.1",
+    hostLength: 32,
+    publicIp: "PublicIP",
+    data: "BackendData",
+    overheadBytes: 50,
+  },
+  {
+    family: 6,
+    device: "flannel-v6.1",
+    hostLength: 128,
+    publicIp: "PublicIPv6",
+    data: "BackendV6Data",
+    overheadBytes: 70,
+  },
+];
+
+const INTERFACE_MTU = 1500;
+
+/** Lines as the memory kernel prints them, sorted. */
+export function expectedKernel(
+  node: SimNode,
+  config: NetworkConfig,
+  live: readonly StoredSubnets[],
+): string[] {
+  const own = live.find(({ owner }) => owner === node.publicIp);
+  if (own === undefined) return [];
+  const lines: string[] = [];
+  for (const words of FAMILIES) {
+    const network = config.ranges[words.family]?.network;
+    const mine = blockOfFamily(own, words);
+    if (network === undefined || mine === undefined) continue;
+    if (config.backendType === "vxlan") lines.push(...deviceLines(node, words, own, mine));
+    const peers = live.filter((peer) => isPeer(peer, own, words, { network, mine, config }));
+    for (const peer of peers) lines.push(...peerLines(peer, words, config.backendType));
+  }
+  return lines.toSorted();
+}
+
+/** Those lines of a kernel that flannel could have made. */
+export function flannelLines(printed: string): string[] {
+  return printed
+    .split("\n")
+    .filter((line) => line.includes("flannel") || /^route (10\.4[23]\.|fd00:4[23]:)/.test(line))
+    .filter((line) => !line.startsWith("sysctl"));
+}
+
+/** All other lines. */
+export function foreignLines(printed: string): string[] {
+  return printed
+    .split("\n")
+    .filter((line) => !line.includes("flannel") && !/^route (10\.4[23]\.|fd00:4[23]:)/.test(line));
+}
+
+function blockOfFamily(stored: StoredSubnets, { hostLength }: FamilyWords): Block | undefined {
+  return stored.blocks.find(({ bits }) => bits === hostLength);
+}
+
+function isPeer(
+  peer: StoredSubnets,
+  own: StoredSubnets,
+  words: FamilyWords,
+  facts: { readonly network: string; readonly mine: Block; readonly config: NetworkConfig },
+): boolean {
+  const block = blockOfFamily(peer, words);
+  const network = blockOf(facts.network);
+  const publicIp = peer.value[words.publicIp];
+  if (peer.owner === undefined || peer.owner === own.owner) return false;
+  if (block === undefined || network === undefined || typeof publicIp !== "string") return false;
+  if (!contains(network, block) || overlap(block, facts.mine)) return false;
+  if (/^(127\.|22[4-9]\.|0\.)/.test(publicIp)) return false;
+  if (peer.value["BackendType"] !== facts.config.backendType) return false;
+  return facts.config.backendType !== "vxlan" || macOf(peer, words) !== undefined;
+}
+
+function macOf(stored: StoredSubnets, { data }: FamilyWords): string | undefined {
+  const value = stored.value[data];
+  if (typeof value !== "object" || value === null) return undefined;
+  const mac = (value as Record<string, unknown>)["VtepMAC"];
+  return typeof mac === "string" && /^([\da-f]{2}:){5}[\da-f]{2}$/.test(mac) ? mac : undefined;
+}
+
+function deviceLines(
+  node: SimNode,
+  words: FamilyWords,
+  own: StoredSubnets,
+  mine: Block,
+): readonly string[] {
+  const { device, hostLength, overheadBytes, family } = words;
+  const local = family === 4 ? node.publicIp : node.publicIpv6;
+  const [address = ""] = mine.text.split("/");
+  const mtu = INTERFACE_MTU - overheadBytes;
+  return [
+    `address ${address}/${hostLength} dev ${device}`,
+    `link ${device} type vxlan id 1 local ${local} dev eth0 dstport 8472 nolearning address ${macOf(own, words)} mtu ${mtu}`,
+  ];
+}
+
+function peerLines(peer: StoredSubnets, words: FamilyWords, type: string): readonly string[] {
+  const block = blockOfFamily(peer, words);
+  if (block === undefined) return [];
+  const publicIp = String(peer.value[words.publicIp]);
+  if (type === "host-gw") return [`route ${block.text} via ${publicIp} dev eth0 proto 116`];
+  const [gateway = ""] = block.text.split("/");
+  const mac = macOf(peer, words);
+  return [
+    `fdb ${mac} dev ${words.device} dst ${publicIp} self permanent`,
+    `neigh ${gateway} dev ${words.device} lladdr ${mac} PERMANENT`,
+    `route ${block.text} via ${gateway} dev ${words.device} onlink`,
+  ];
+}

@@ -1,0 +1,70 @@
+/** What was in the store at each of the last revisions, to tell which of them an agent speaks of. */
+import type { Lease } from "agent/core/lease.ts";
+import { type Live, keyOfLease, storedOf } from "./lease-facts.ts";
+import type { SimNode } from "./actors.ts";
+
+/** Live sets kept: more than change while one message is on its way or an agent is paused. */
+const REMEMBERED = 300;
+
+export class StoreHistory {
+  #lives: Live[] = [new Map()];
+  /** The number of the first one kept. */
+  #first = 0;
+
+  add(live: Live): void {
+    this.#lives.push(live);
+    if (this.#lives.length <= REMEMBERED) return;
+    this.#lives.shift();
+    this.#first++;
+  }
+
+  /** The number of the newest live set, not before `from`, in which the peers of a node are these; undefined when none. */
+  find(known: string, node: SimNode, from: number): number | undefined {
+    for (let index = this.#lives.length - 1; index >= Math.max(0, from - this.#first); index--) {
+      const live = this.#lives[index];
+      if (live !== undefined && peerSignatures(live, node) === known) return this.#first + index;
+    }
+    return undefined;
+  }
+}
+
+/** What the peers of a node are in a live set: everybody else, but for who has its key now. */
+export function peerSignatures(live: Live, node: SimNode): string {
+  const ownKey = node.agent === undefined ? undefined : keyOfLease(node.agent);
+  return storedOf(live)
+    .filter(
+      ({ owner, entry }) => owner !== undefined && owner !== node.publicIp && entry.key !== ownKey,
+    )
+    .map(({ blocks, owner, value }) =>
+      signature(
+        blocks.map(({ text }) => text),
+        [owner, value["PublicIPv6"] ?? undefined],
+        [value["BackendData"], value["BackendV6Data"]],
+      ),
+    )
+    .toSorted()
+    .join("\n");
+}
+
+/** The same of what an agent knows. Who publishes no address is a peer that no backend can use. */
+export function knownSignatures(peers: readonly Lease[]): string {
+  return peers
+    .filter((peer) => peer.publicIps[4] !== undefined)
+    .map(({ subnets, publicIps, backendData }) =>
+      signature(
+        [subnets[4], subnets[6]].filter((subnet) => subnet !== undefined),
+        [publicIps[4], publicIps[6]],
+        [backendData[4], backendData[6]],
+      ),
+    )
+    .toSorted()
+    .join("\n");
+}
+
+function signature(
+  subnets: readonly string[],
+  publicIps: readonly unknown[],
+  data: readonly unknown[],
+): string {
+  return `${subnets.join(" ")} ${publicIps.join(" ")} ${data.map((one) => JSON.stringify(one)).join(" ")}`;
+}
