@@ -31,6 +31,19 @@ if (levels.some((level) => ["netns", "store", "lab"].includes(level)))
 
 const directory = mkdtempSync(join(tmpdir(), "twill-levels-"));
 const rows = [];
+/** The statements A1 to C9 of the design's list of invariants; each test names those it checks at the start of its title. */
+const INVARIANTS = [
+  ...Array.from({ length: 13 }, (_, index) => `A${index + 1}`),
+  ...Array.from({ length: 10 }, (_, index) => `B${index + 1}`),
+  ...Array.from({ length: 9 }, (_, index) => `C${index + 1}`),
+];
+/** Where the compatible reading was chosen instead of the strict one, which has no check then. */
+const CHOICES = {
+  B2: "compat: a node without its store keeps forwarding, as the reference does; B3' holds instead",
+  B3: "compat: B3', no node writes a key of another owner",
+};
+/** What a level's tests run against. */
+const WHERE = { unit: "unit", property: "simulated", netns: "real", store: "real", lab: "real" };
 try {
   for (const level of levels) rows.push(level === "static" ? runStatic() : run(level));
 } finally {
@@ -43,6 +56,7 @@ for (const row of rows)
     `${row.level.padEnd(8)}  ${[row.passed, row.failed, row.skipped].map((n) => String(n).padStart(6)).join("  ")}  ${row.seconds.toFixed(1).padStart(7)}\n`,
   );
 const sum = (name) => rows.reduce((total, row) => total + row[name], 0);
+printInvariants(rows);
 process.stdout.write(
   `\n${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped\n`,
 );
@@ -106,8 +120,37 @@ function read(report) {
       passed: json.numPassedTests,
       failed: json.numFailedTests + failedFiles,
       skipped: json.numPendingTests + json.numTodoTests,
+      ids: json.testResults.flatMap((file) =>
+        file.assertionResults.filter((one) => one.status === "passed").flatMap(idsOf),
+      ),
     };
   } catch {
-    return { passed: 0, failed: 0, skipped: 0 };
+    return { passed: 0, failed: 0, skipped: 0, ids: [] };
   }
+}
+
+/** The ids that a passed test names, in its own title or in that of a group around it: `A1, B3': two nodes …`. */
+function idsOf({ ancestorTitles, title }) {
+  return [...ancestorTitles, title].flatMap((text) => {
+    const [, list = ""] = /^((?:[A-F]\d+'?(?:, )?)+): /.exec(text) ?? [];
+    return list.split(", ").filter((id) => id !== "");
+  });
+}
+
+/** Says for each invariant where a test that names it passed just now. */
+function printInvariants(levelRows) {
+  const places = new Map();
+  for (const { level, ids = [] } of levelRows)
+    for (const id of ids.map((one) => one.replace("'", "")))
+      places.set(id, (places.get(id) ?? new Set()).add(WHERE[level]));
+  if (places.size === 0) return;
+  process.stdout.write("\ninvariant and where it was checked\n");
+  for (const id of INVARIANTS) {
+    const notes = [...(places.get(id) ?? []), ...(id in CHOICES ? [`(${CHOICES[id]})`] : [])];
+    if (places.has(id) || id === "B2")
+      process.stdout.write(`${id.padEnd(4)} ${notes.join(", ")}\n`);
+  }
+  const missing = INVARIANTS.filter((id) => !places.has(id) && id !== "B2");
+  if (missing.length > 0)
+    process.stdout.write(`missing: ${missing.join(", ")} (no test that ran names them)\n`);
 }

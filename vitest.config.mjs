@@ -32,7 +32,7 @@ export default defineConfig({
       {
         test: {
           name: "store",
-          include: ["{agent,lab}/src/**/*.store.test.ts"],
+          include: ["{agent,lab,property-tests}/src/**/*.store.test.ts"],
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 30_000,
