@@ -67,11 +67,13 @@ requires("netns")("network namespaces", () => {
       `
       import { spawnSync } from "node:child_process";
       import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+      import { tmpdir } from "node:os";
+      import { join } from "node:path";
       import { createNamedNamespace, removeNamedNamespace } from ${moduleUrl("namespaces.ts")};
       import { RouteSocket } from ${moduleUrl("route-socket.ts")};
       import { addLink } from ${moduleUrl("link.ts")};
       const codeOf = (act) => { try { act(); return "nothing"; } catch (error) { return error.message; } };
-      const base = mkdtempSync("/tmp/netns-");
+      const base = mkdtempSync(join(tmpdir(), "netns-"));
       const directory = base + "/names";
       const path = createNamedNamespace("a", directory);
       const socket = RouteSocket.open({ namespace: path });
