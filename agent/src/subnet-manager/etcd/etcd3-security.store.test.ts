@@ -1,3 +1,4 @@
+import { AgentError } from "../../core/errors.ts";
 import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
@@ -152,21 +153,26 @@ requires("etcd")("etcd behind TLS and passwords", () => {
     test("a token that ran out is replaced, for requests and for watches", async () => {
       const store = new Etcd3Store(as("root", "canary"));
       const endMs = performance.now() + 3000;
-      let answers = 0;
-      await until(10_000, "three lives of a token", async () => {
+      let delivered = 0;
+      await until(20_000, "watches over three lives of a token", async () => {
         const { revision } = await store.range({ key: "/watched" });
-        answers++;
-        const put = { action: "put", key: "/watched", value: String(answers) } as const;
+        const put = { action: "put", key: "/watched", value: String(delivered) } as const;
         const watch = store.watch({ key: "/watched" }, revision + 1, {
           signal: AbortSignal.timeout(5000),
         });
-        const next = watch.next();
+        // A token may run out between the read and the watch: that watch is refused for now, and the next one has a new token.
+        const next = watch.next().then(
+          ({ value }): unknown => value,
+          (error: unknown) => error,
+        );
         await store.txn({ compare: [], success: [put], failure: [] });
-        expect((await next).value).toMatchObject({ events: [{ type: "put" }] });
+        const seen = await next;
         await watch.return();
-        return performance.now() > endMs;
+        if (seen instanceof AgentError && seen.retryable) return false;
+        expect(seen).toMatchObject({ events: [{ type: "put" }] });
+        delivered++;
+        return performance.now() > endMs && delivered > 3;
       });
-      expect(answers).toBeGreaterThan(3);
       await store.close();
     });
 
