@@ -160,7 +160,7 @@ requires("etcd")("etcd behind TLS and passwords", () => {
         const watch = store.watch({ key: "/watched" }, revision + 1, {
           signal: AbortSignal.timeout(5000),
         });
-        // A token may run out between the read and the watch: that watch is refused for now, and the next one has a new token.
+        // A token may run out between the read and the watch: that watch is refused, and the next one has a new token.
         const next = watch.next().then(
           ({ value }): unknown => value,
           (error: unknown) => error,
