@@ -140,10 +140,17 @@ export const stuckOnCompaction: WrapStore = (store) =>
     },
   });
 
-/** Keys without a lease look as if they had one that ran out. Source: flannel registry.go, time to live -1. */
+/**
+ * Keys without a lease look as if they had one that ran out, and no condition tells them apart. Source: flannel registry.go, time
+ * to live -1.
+ */
 export const reservationLooksLikeALease: WrapStore = (store) => {
   const leased = (entry: KeyValue): KeyValue => ({ leaseId: "4711", ...entry });
   return wrapped(store, {
+    txn: (transaction, options) => {
+      const compare = transaction.compare.filter(({ target }) => target !== "lease");
+      return store.txn({ ...transaction, compare }, options);
+    },
     range: async (range, options) => {
       const result = await store.range(range, options);
       return { ...result, entries: result.entries.map(leased) };

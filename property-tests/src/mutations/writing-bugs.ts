@@ -19,7 +19,9 @@ export const guardsTheExactKeyOnly: WrapStore = (store) =>
         {
           ...transaction,
           compare: transaction.compare.map((compare) =>
-            "prefix" in compare ? { ...compare, to: Number.MAX_SAFE_INTEGER } : compare,
+            "prefix" in compare && compare.target !== "lease"
+              ? { ...compare, to: Number.MAX_SAFE_INTEGER }
+              : compare,
           ),
         },
         options,
@@ -132,7 +134,8 @@ function endOf(signal: AbortSignal | undefined): Promise<never> {
 
 function unconditional(transaction: Transaction): Transaction {
   const compare = transaction.compare.filter(
-    (one) => "prefix" in one || one.target !== "modRevision" || one.to === 0,
+    (one) =>
+      "prefix" in one || (one.target !== "lease" && (one.target !== "modRevision" || one.to === 0)),
   );
   return { ...transaction, compare };
 }

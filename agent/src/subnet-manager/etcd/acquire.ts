@@ -129,10 +129,10 @@ function conditionsOf(
   key: string,
   list: RangeResult,
 ): readonly Compare[] {
-  const ours = removed.map(({ entry }) => unchanged(entry));
+  const ours = removed.flatMap(({ entry }) => unchanged(entry));
   return reused === undefined
     ? [...ours, ...stillFree(context, key, list.revision)]
-    : [...ours, unchanged(reused.entry)];
+    : [...ours, ...unchanged(reused.entry)];
 }
 
 /** Gives back the etcd leases of what the claim replaced, except those that hold another key too. */

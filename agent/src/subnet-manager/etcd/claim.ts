@@ -28,9 +28,19 @@ export function reservationClaim(key: string, modRevision: number): Claim {
   return { key, modRevision, leaseIsOurs: false, renewAtMs: Number.POSITIVE_INFINITY };
 }
 
-/** Nobody wrote or deleted the entry since it was read; its owner is then the same too (invariants A4, B3'). */
-export function unchanged(entry: Pick<KeyValue, "key" | "modRevision">): Compare {
-  return { key: entry.key, target: "modRevision", is: "equal", to: entry.modRevision };
+/**
+ * Nobody wrote or deleted the entry since it was read; its owner is then the same too (invariants A4, B3'). The revision alone would
+ * not say so: a store restored from a backup counts up to it again, with other writes (invariant A9).
+ */
+export function unchanged({
+  key,
+  modRevision,
+  leaseId,
+}: Pick<KeyValue, "key" | "modRevision" | "leaseId">): readonly Compare[] {
+  return [
+    { key, target: "modRevision", is: "equal", to: modRevision },
+    { key, target: "lease", is: "equal", to: leaseId },
+  ];
 }
 
 /**

@@ -44,6 +44,8 @@ const TARGETS = {
 } as const;
 
 function wireCompare(compare: Compare): ICompare {
+  if (compare.target === "lease")
+    return { ...wireRange(compare), target: "Lease", result: "Equal", lease: compare.to ?? "0" };
   const { target, member } = TARGETS[compare.target];
   const result = ({ equal: "Equal", less: "Less", greater: "Greater" } as const)[compare.is];
   return { ...wireRange(compare), target, result, [member]: compare.to };

@@ -253,6 +253,21 @@ describe("an own key that somebody else writes", () => {
     },
   );
 
+  test("A9: a renewal that comes before the news of a restore does not write over what is a reservation since", async () => {
+    await keep();
+    const before = bench.database.range({ prefix: "" });
+    node.store.fail(1_000_000, "range");
+    node.store.fail(1_000_000, "watch");
+    const kept = new Map([[`${bench.prefix}/subnets/${KEY}`, valueOf("192.0.2.1")]]);
+    bench.database.restore(kept, { sameCluster: true });
+    const restored = bench.database.range({ prefix: "" });
+    expect(restored.entries[0]?.modRevision).toBe(before.entries[0]?.modRevision);
+    await bench.clock.advance(23.5 * HOUR_MS);
+    expect(node.store.requests.filter((verb) => verb === "txn").length).toBeGreaterThan(1);
+    expect(bench.keys).toEqual([`subnets/${KEY} ${valueOf("192.0.2.1")} [none]`]);
+    expect(ended).toBeUndefined();
+  });
+
   test("A9: a reservation with other data gets ours, still without an etcd lease", async () => {
     await keep();
     bench.put(KEY, '{"PublicIP":"192.0.2.1"}');

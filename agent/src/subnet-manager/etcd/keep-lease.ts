@@ -120,7 +120,7 @@ class LeaseKeeper {
     let renewal: Grant;
     try {
       renewal = this.#renewal ??= await this.#grant(signal);
-      outcome = await tryPut(this.#context, this.#put(claim.modRevision, renewal.leaseId), signal);
+      outcome = await tryPut(this.#context, this.#put(claim, renewal.leaseId), signal);
     } catch (error) {
       signal.throwIfAborted();
       if (isLeaseGone(error)) this.#renewal = undefined;
@@ -151,12 +151,12 @@ class LeaseKeeper {
     return { ...(await store.grantLease(leaseTtlSeconds, { signal })), askedMs };
   }
 
-  #put(modRevision: number, leaseId?: LeaseId): ConditionalPut {
+  #put(over: Pick<KeyValue, "key" | "modRevision" | "leaseId">, leaseId?: LeaseId): ConditionalPut {
     return {
       key: this.#key,
       value: this.#value,
       ...(leaseId === undefined ? {} : { leaseId }),
-      conditions: [unchanged({ key: this.#key, modRevision })],
+      conditions: unchanged(over),
       removedKeys: [],
     };
   }
@@ -215,7 +215,7 @@ class LeaseKeeper {
     if (leaseId === undefined && found !== undefined) {
       log.info({ key }, "our subnet is reserved: the key never runs out and is not renewed");
       if (asPublished) return reservationClaim(key, modRevision);
-      const outcome = await conditionalPut(this.#context, this.#put(modRevision), signal);
+      const outcome = await conditionalPut(this.#context, this.#put(entry), signal);
       return outcome.done
         ? reservationClaim(key, outcome.modRevision)
         : this.#look(undefined, signal);
@@ -263,7 +263,7 @@ class LeaseKeeper {
         this.#refuseIfTaken(readLeases(keys, list.entries, this.#context.unreadable));
         const { leaseId } = await grants.take(signal);
         const put = {
-          ...this.#put(0, leaseId),
+          ...this.#put({ key: this.#key, modRevision: 0 }, leaseId),
           conditions: stillFree(this.#context, this.#key, list.revision),
         };
         const outcome = await conditionalPut(this.#context, put, signal).catch((error: unknown) => {

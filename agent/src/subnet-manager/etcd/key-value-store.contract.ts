@@ -155,6 +155,22 @@ export function keyValueStoreContract(name: string, open: () => Promise<StoreUnd
         ).toBe(true);
       });
 
+      test("a key is compared by the lease it hangs on, an absent one and one that does not run out by having none", async () => {
+        const { leaseId } = await store.grantLease(60);
+        const other = await store.grantLease(60);
+        await put("leased", "1", leaseId);
+        await put("kept", "1");
+        const hangsOn = (which: string, to: string | undefined): Promise<boolean> =>
+          holds({ key: prefix + which, target: "lease", is: "equal", to });
+        expect(await hangsOn("leased", leaseId)).toBe(true);
+        expect(await hangsOn("leased", other.leaseId)).toBe(false);
+        expect(await hangsOn("leased", undefined)).toBe(false);
+        expect(await hangsOn("kept", undefined)).toBe(true);
+        expect(await hangsOn("kept", leaseId)).toBe(false);
+        expect(await hangsOn("absent", undefined)).toBe(true);
+        expect(await hangsOn("absent", leaseId)).toBe(false);
+      });
+
       test("nothing-changed-here holds until any key under the prefix is written, and again once it is gone", async () => {
         await put("s/a", "1");
         const { revision } = await store.range({ prefix: `${prefix}s/` });

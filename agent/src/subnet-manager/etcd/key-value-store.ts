@@ -48,11 +48,20 @@ export interface RangeResult {
  * A condition of a transaction. Over a prefix it must hold for every key there; a key that is absent counts as version 0,
  * create and mod revision 0, no lease.
  */
-export type Compare = KeyRange & {
-  readonly target: "version" | "createRevision" | "modRevision";
-  readonly is: "equal" | "less" | "greater";
-  readonly to: number;
-};
+export type Compare = KeyRange &
+  (
+    | {
+        readonly target: "version" | "createRevision" | "modRevision";
+        readonly is: "equal" | "less" | "greater";
+        readonly to: number;
+      }
+    | {
+        readonly target: "lease";
+        readonly is: "equal";
+        /** Undefined for a key that does not run out. */
+        readonly to: LeaseId | undefined;
+      }
+  );
 
 /** A key that no operation of the same transaction names twice. */
 export type Operation =

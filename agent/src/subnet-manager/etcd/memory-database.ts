@@ -219,6 +219,10 @@ export class MemoryDatabase {
 
   #holds(compare: Compare): boolean {
     const found = this.leader.read(compare);
+    if (compare.target === "lease")
+      return found.length === 0
+        ? compare.to === undefined
+        : found.every((entry) => entry.leaseId === compare.to);
     const values = found.length === 0 ? [0] : found.map((entry) => entry[compare.target]);
     return values.every((value) => {
       if (compare.is === "equal") return value === compare.to;
