@@ -1,6 +1,6 @@
 import type { StoreContext } from "./context.ts";
 import { CompactedError, storeUnavailable } from "./errors.ts";
-import type { KeyRange, RangeResult, StoreEvent, WatchBatch } from "./key-value-store.ts";
+import type { KeyRange, KeyValue, RangeResult, StoreEvent, WatchBatch } from "./key-value-store.ts";
 import { revisionOf } from "./key-value-store.ts";
 import { Backoff, isOutage, untilAnswered } from "./outage.ts";
 
@@ -19,12 +19,25 @@ export interface RangeFollower {
   change(events: readonly StoreEvent[]): void;
 }
 
+/** How far a range was followed. */
+interface Position {
+  readonly clusterId: string;
+  /** Everything up to here was taken in. */
+  readonly revision: number;
+  /**
+   * The write that the range was left with, if it carries an etcd lease: a lease is granted once, so as long as the store has this
+   * write, its history up to it is the one that was followed. Revisions alone would not say so: a store restored from a backup
+   * counts up to them again (invariant C9).
+   */
+  readonly pin?: KeyValue;
+}
+
 /**
  * Follows a range until the signal aborts:
  *
- *     list ──► watch ──► change … ──► connection lost ──► back-off ──► has the store gone back? ──no──► watch
+ *     list ──► watch ──► change … ──► connection lost ──► back-off ──► is the last write still there? ──yes──► watch
  *      ▲                     └──────► compacted ────┐                          │
- *      └─────────────────────────────── back-off ◄──┴────yes, or one key───────┘
+ *      └─────────────────────────────── back-off ◄──┴──────no, or one key──────┘
  *
  * A watch begins at the last revision already seen, not after it, and skips what it repeats: the server then refuses as
  * compacted whatever it may have forgotten. etcd without the fix of its pull request 18274 (3.4.23 among them) accepts a
@@ -37,15 +50,19 @@ export async function followRange(
   signal: AbortSignal,
 ): Promise<never> {
   const { store, clock, random, outage } = context;
-  let cursor = await list(context, range, undefined, signal);
-  follower.list(cursor);
+  const relist = async (known?: Position): Promise<Position> => {
+    const everything = await list(context, range, known, signal);
+    follower.list(everything);
+    return positionOf(everything);
+  };
+  let position = await relist();
   const backoff = new Backoff(random);
   for (;;) {
     const startedMs = clock.nowMs();
     try {
-      for await (const batch of store.watch(range, cursor.revision, { signal })) {
-        const events = newerThan(cursor.revision, batch);
-        cursor = { ...cursor, revision: Math.max(cursor.revision, batch.revision) };
+      for await (const batch of store.watch(range, position.revision, { signal })) {
+        const events = newerThan(position.revision, batch);
+        position = moved(position, batch.revision, events);
         if (events.length > 0) follower.change(events);
       }
       throw storeUnavailable("watch", store.endpoints, new Error("the watch ended"));
@@ -56,11 +73,10 @@ export async function followRange(
       const compacted = error instanceof CompactedError;
       if (!compacted) outage.failed(error);
       await clock.sleep(backoff.nextMs(), signal);
-      // One key is read as cheaply as nothing; and a backup restored under the old name may be as new as the key was.
+      // One key is read as cheaply as it is asked about.
       const few = "key" in range;
-      if (!compacted && !few && (await stillThere(context, range.prefix, cursor, signal))) continue;
-      cursor = await list(context, range, cursor, signal);
-      follower.list(cursor);
+      const same = !compacted && !few && (await stillThere(context, position, signal));
+      position = same ? atPin(position) : await relist(position);
     }
   }
 }
@@ -69,23 +85,53 @@ function newerThan(revision: number, batch: WatchBatch): readonly StoreEvent[] {
   return batch.events.filter((event) => revisionOf(event) > revision);
 }
 
-/** A linearizable read of next to nothing: whether this is the cluster we knew, no older than we knew it. */
+/** After an older write than the newest revision there may have been deletions, of which a list says nothing. */
+function positionOf({ entries, revision, clusterId }: RangeResult): Position {
+  return { clusterId, revision, ...pinnedAt(revision, entries) };
+}
+
+function moved(position: Position, batchRevision: number, events: readonly StoreEvent[]): Position {
+  const { clusterId } = position;
+  const revision = Math.max(position.revision, batchRevision);
+  const last = events.at(-1);
+  if (last === undefined) return { ...position, revision };
+  const entries = events.flatMap((event) => (event.type === "put" ? [event.entry] : []));
+  return { clusterId, revision, ...pinnedAt(revisionOf(last), entries) };
+}
+
+function pinnedAt(revision: number, entries: readonly KeyValue[]): Pick<Position, "pin"> {
+  const pin = entries.find((one) => one.modRevision === revision && one.leaseId !== undefined);
+  return pin === undefined ? {} : { pin };
+}
+
+/** A restored store may hold other things than were seen from the pin on; what was followed had nothing there. */
+function atPin(position: Position): Position {
+  const { revision, pin } = position;
+  return { ...position, revision: Math.min(revision, pin?.modRevision ?? revision) };
+}
+
+/** A linearizable read of next to nothing: whether the store's history is the one that was followed. */
 async function stillThere(
-  context: FollowContext,
-  prefix: string,
-  cursor: RangeResult,
+  { store, ...context }: FollowContext,
+  { clusterId, pin }: Position,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const ask = (): Promise<RangeResult> => context.store.range({ key: prefix }, { signal });
-  const head = await untilAnswered(context, ask, signal);
-  return head.clusterId === cursor.clusterId && head.revision >= cursor.revision;
+  if (pin === undefined) return false;
+  const ask = (): Promise<RangeResult> => store.range({ key: pin.key }, { signal });
+  const now = await untilAnswered(context, ask, signal);
+  const [entry] = now.entries;
+  return (
+    now.clusterId === clusterId &&
+    entry?.modRevision === pin.modRevision &&
+    entry.leaseId === pin.leaseId
+  );
 }
 
 /** Reads everything, refusing for a while an answer that is older than what is known already. */
 async function list(
   context: FollowContext,
   range: KeyRange,
-  known: RangeResult | undefined,
+  known: Position | undefined,
   signal: AbortSignal,
 ): Promise<RangeResult> {
   const { store, clock, random, log } = context;
