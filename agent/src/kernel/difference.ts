@@ -1,6 +1,6 @@
 /** What separates a kernel from a wish, as plain data: nothing here reads or writes a kernel. */
 import { assert } from "../core/assert.ts";
-import { familyOf } from "../core/ip.ts";
+import { cidrAddress, familyOf } from "../core/ip.ts";
 import { identityOf, isCompatible, isExclusive, isSame, linkOfSysctl } from "./identity.ts";
 import type { Address, Change, KernelObject, Link, Route, Scope, Sysctl } from "./kernel.ts";
 import { isMadeByKernel, isOurs } from "./scope.ts";
@@ -46,6 +46,7 @@ export function compare(actual: readonly KernelObject[], desired: DesiredState):
     [...removals(work.inTheWay), ...puts(work.put.link)],
     [...puts(work.put.sysctl), ...puts(work.put.address), ...puts(work.put.fdb)],
     puts(work.put.neighbour),
+    removals(work.ownGateways),
     [...work.exchanges, ...puts(work.put.route), ...removals(work.remove.route)],
     removals(work.remove.neighbour),
     [...removals(work.remove.fdb), ...removals(work.remove.address), ...removals(work.remove.link)],
@@ -59,12 +60,15 @@ type ByKind = Record<KernelObject["kind"], KernelObject[]>;
 class Work {
   readonly put: ByKind = emptyByKind();
   readonly remove: ByKind = emptyByKind();
+  /** Addresses of before that wished routes have as gateways: the kernel takes no gateway that is its own. */
+  readonly ownGateways: KernelObject[] = [];
   /** To be removed before anything is put. */
   readonly inTheWay: KernelObject[] = [];
   /** Removals and puts in turn, of routes that the kernel does not replace by itself. */
   readonly exchanges: Change[] = [];
   readonly blocked: BlockedRoute[] = [];
   readonly #additive: boolean;
+  readonly #desired: readonly KernelObject[];
   readonly #isOurs: (object: KernelObject) => boolean;
   readonly #wanted: ReadonlyMap<string, KernelObject>;
   readonly #actual: ReadonlyMap<string, readonly KernelObject[]>;
@@ -78,6 +82,7 @@ class Work {
   constructor(actual: readonly KernelObject[], desired: DesiredState) {
     this.#additive = desired.additive ?? false;
     this.#isOurs = isOurs(desired.scope);
+    this.#desired = desired.objects;
     this.#wanted = uniqueByIdentity(desired.objects);
     const links = actual.filter((object) => object.kind === "link");
     for (const object of desired.objects)
@@ -175,7 +180,14 @@ class Work {
 
   #drop(object: KernelObject): void {
     if (this.#additive || object.kind === "link" || this.#leaving.has(linkOf(object))) return;
-    if (this.#isOurs(object)) this.remove[object.kind].push(object);
+    if (!this.#isOurs(object)) return;
+    if (object.kind === "address" && this.#isGateway(object)) this.ownGateways.push(object);
+    else this.remove[object.kind].push(object);
+  }
+
+  #isGateway({ address }: Address): boolean {
+    const ip = cidrAddress(address);
+    return this.#desired.some((object) => object.kind === "route" && object.gateway === ip);
   }
 }
 

@@ -211,3 +211,20 @@ describe("a kernel without IPv6", () => {
     ]);
   });
 });
+
+test("a subnet that was ours and is a peer's now is reached in the same pass: our address in it goes before the route comes", async () => {
+  const kernel = world();
+  await reconcile(kernel, wish(...BASE));
+  const moved = { ...ADDRESS, address: parseCidr("10.42.7.0/32") };
+  const objects = [DEVICE, SYSCTL, moved, ...peer(1)];
+  const { failures, changes } = await reconcile(kernel, wish(...objects));
+  expect(failures).toEqual([]);
+  expect(lines(changes)).toMatchInlineSnapshot(`
+    "put address 10.42.7.0/32 dev flannel.1
+    put fdb 0e:00:00:00:00:02 dev flannel.1 dst 192.0.2.1 self permanent
+    put neigh 10.42.1.0 dev flannel.1 lladdr 0e:00:00:00:00:02 PERMANENT
+    remove address 10.42.1.0/32 dev flannel.1
+    put route 10.42.1.0/24 via 10.42.1.0 dev flannel.1 onlink"
+  `);
+  expect((await reconcile(kernel, wish(...objects))).changes).toEqual([]);
+});
