@@ -153,6 +153,12 @@ describe("E9: another node with the same public IP", () => {
     expect(warnings(namesake)).toEqual([expect.stringContaining("--public-ip")]);
   });
 
+  test("C8: a look-up that serves the warning alone holds up no claim", async () => {
+    bench.put("10.3.5.0-24", '{"PublicIP":"192.0.2.1"}', bench.database.grantLease(60).leaseId);
+    node.store.fail(Number.POSITIVE_INFINITY, "timeToLive");
+    expect(subnetOf(await acquire("192.0.2.1"))).toBe("10.3.5.0/24");
+  });
+
   test("a restart, or a changed backend after a while, is no other node", async () => {
     await acquire("192.0.2.1");
     const restarted = bench.open();

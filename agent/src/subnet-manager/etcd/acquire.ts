@@ -11,7 +11,7 @@ import type { StoreContext } from "./context.ts";
 import { SpareGrant, revokeLease } from "./grant.ts";
 import type { Compare, RangeResult } from "./key-value-store.ts";
 import { type StoredLeases, readLeases } from "./lease-entries.ts";
-import { untilAnswered } from "./outage.ts";
+import { isOutage, untilAnswered } from "./outage.ts";
 
 export interface Wish {
   readonly config: NetworkConfig;
@@ -164,11 +164,16 @@ async function warnOfNamesake(
   const leaseId = reused?.entry.leaseId;
   if (reused === undefined || leaseId === undefined) return;
   if (equalAttributes(reused.lease, attributes)) return;
-  const leftSeconds = await untilAnswered(
-    context,
-    () => context.store.timeToLive(leaseId, { signal }),
-    signal,
-  );
+  let leftSeconds: number | undefined;
+  try {
+    leftSeconds = await context.store.timeToLive(leaseId, { signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!isOutage(error)) throw error;
+    // It only serves a warning, and must not hold up the claim (invariant C8).
+    context.log.debug({ err: error, leaseId }, "the age of our lease is not known");
+    return;
+  }
   const ageSeconds = context.leaseTtlSeconds - (leftSeconds ?? 0);
   if (ageSeconds > FRESH_SECONDS) return;
   context.log.warn(

@@ -149,6 +149,6 @@ async function list(
       );
       return found;
     }
-    await clock.sleep(backoff.nextMs(), signal);
+    await clock.sleep(Math.min(backoff.nextMs(), patientUntilMs - clock.nowMs()), signal);
   }
 }

@@ -129,10 +129,11 @@ describe("renewal", () => {
   );
 
   test("goes on when the watch does not", async () => {
+    node = bench.open({ renewMarginMinutes: 1, leaseTtlSeconds: 120 });
     await keep();
     node.store.fail(Number.POSITIVE_INFINITY, "watch");
     node.store.disconnectWatches();
-    await bench.clock.advance(25 * HOUR_MS);
+    await bench.clock.advance(100_000);
     expect(bench.keys).toEqual([expect.stringMatching(/\[2\]$/)]);
   });
 
@@ -182,12 +183,13 @@ describe("loss", () => {
   });
 
   test("B3': what another owner wrote unnoticed is not renewed over", async () => {
+    node = bench.open({ renewMarginMinutes: 1, leaseTtlSeconds: 120 });
     await keep();
     node.store.fail(Number.POSITIVE_INFINITY, "watch");
     node.store.disconnectWatches();
     node.store.fail(Number.POSITIVE_INFINITY, "range");
     bench.put(KEY, valueOf("192.0.2.9"));
-    await bench.clock.advance(23.5 * HOUR_MS);
+    await bench.clock.advance(90_000);
     expect(bench.keys).toEqual([`subnets/${KEY} ${valueOf("192.0.2.9")} [none]`]);
     node.store.fail(0, "range");
     await bench.clock.advance(60_000);
@@ -196,9 +198,10 @@ describe("loss", () => {
   });
 
   test("B6: a node that slept past the end of its lease overwrites nobody", async () => {
+    node = bench.open({ renewMarginMinutes: 1, leaseTtlSeconds: 120 });
     await keep();
     node.store.setConnected(false);
-    await bench.clock.advance(25 * HOUR_MS);
+    await bench.clock.advance(150_000);
     expect(bench.keys).toEqual([]);
     bench.put("10.3.6.0-25", valueOf("192.0.2.9"));
     const before = bench.database.revision;
@@ -209,9 +212,10 @@ describe("loss", () => {
   });
 
   test("the end of an outage longer than the lease brings the same subnet back", async () => {
+    node = bench.open({ renewMarginMinutes: 1, leaseTtlSeconds: 120 });
     await keep();
     node.store.setConnected(false);
-    await bench.clock.advance(48 * HOUR_MS);
+    await bench.clock.advance(0.5 * HOUR_MS);
     node.store.setConnected(true);
     await bench.clock.advance(2 * 60_000);
     expect(bench.keys).toEqual([expect.stringContaining(`${KEY} ${valueOf("192.0.2.1")}`)]);
@@ -254,6 +258,7 @@ describe("an own key that somebody else writes", () => {
   );
 
   test("A9: a renewal that comes before the news of a restore does not write over what is a reservation since", async () => {
+    node = bench.open({ renewMarginMinutes: 1, leaseTtlSeconds: 120 });
     await keep();
     const before = bench.database.range({ prefix: "" });
     node.store.fail(1_000_000, "range");
@@ -262,7 +267,7 @@ describe("an own key that somebody else writes", () => {
     bench.database.restore(kept, { sameCluster: true });
     const restored = bench.database.range({ prefix: "" });
     expect(restored.entries[0]?.modRevision).toBe(before.entries[0]?.modRevision);
-    await bench.clock.advance(23.5 * HOUR_MS);
+    await bench.clock.advance(90_000);
     expect(node.store.requests.filter((verb) => verb === "txn").length).toBeGreaterThan(1);
     expect(bench.keys).toEqual([`subnets/${KEY} ${valueOf("192.0.2.1")} [none]`]);
     expect(ended).toBeUndefined();
@@ -293,6 +298,14 @@ describe("an own key that somebody else writes", () => {
     expect(bench.database.leaseIds).toEqual(["2"]);
     await bench.clock.advance(1.1 * HOUR_MS);
     expect(bench.keys).toEqual([expect.stringMatching(/\[3\]$/)]);
+  });
+
+  test("C8: it is renewed at once when nobody says how long that one lives", async () => {
+    await keep();
+    node.store.fail(Number.POSITIVE_INFINITY, "timeToLive");
+    bench.put(KEY, valueOf("192.0.2.1"), bench.database.grantLease(10).leaseId);
+    await bench.clock.advance(20_000);
+    expect(bench.keys).toEqual([`subnets/${KEY} ${valueOf("192.0.2.1")} [3]`]);
   });
 
   test("E9: two nodes with one public IP do not write against each other in a loop", async () => {

@@ -236,15 +236,18 @@ class LeaseKeeper {
     return { ...adopted, leaseIsOurs, renewAtMs: nowMs + jitteredMs(random, RENEW_AGAIN_MS) };
   }
 
+  /** When to renew a key that another etcd lease holds; at once when nobody can say how long that lives (invariant C8). */
   async #renewTime(leaseId: LeaseId | undefined, signal: AbortSignal): Promise<number> {
     const { store, clock } = this.#context;
     if (leaseId === undefined) return clock.nowMs();
-    const ttlSeconds = await untilAnswered(
-      this.#context,
-      () => store.timeToLive(leaseId, { signal }),
-      signal,
-    );
-    return clock.nowMs() + renewAfterMs(ttlSeconds ?? 0, this.#context);
+    try {
+      const ttlSeconds = await store.timeToLive(leaseId, { signal });
+      return clock.nowMs() + renewAfterMs(ttlSeconds ?? 0, this.#context);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isOutage(error)) throw error;
+      return clock.nowMs();
+    }
   }
 
   /** Claims the same subnet anew unless somebody else took it meanwhile. @throws AgentError "lease-lost" */
