@@ -11,6 +11,7 @@ import { SystemClock } from "agent/system/system-clock.ts";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { requires } from "linux/testing";
 import { blockOf, contains, type StoredSubnets } from "../sim/stored.ts";
+import { firstUnheld } from "./cache-history.ts";
 import { type Operation, checkLinearizable } from "./linearizability.ts";
 import { Observer } from "./observer.ts";
 import { recording } from "./recording-store.ts";
@@ -44,6 +45,8 @@ interface Node {
   readonly publicIp: string;
   readonly manager: EtcdSubnetManager;
   readonly stop: AbortController;
+  /** Each set of peers the node was shown, once it follows them. */
+  readonly peers: (readonly Lease[])[];
 }
 
 requires("etcd")("a cluster of three etcd members", () => {
@@ -81,7 +84,7 @@ requires("etcd")("a cluster of three etcd members", () => {
       log: new MemoryLog(),
       leaseTtlSeconds,
     });
-    const node = { publicIp, manager, stop: new AbortController() };
+    const node = { publicIp, manager, stop: new AbortController(), peers: [] };
     nodes.push(node);
     return node;
   };
@@ -103,6 +106,10 @@ requires("etcd")("a cluster of three etcd members", () => {
 
   const keep = ({ manager, stop }: Node, lease: Lease): Promise<unknown> =>
     manager.keepLease(lease, stop.signal).catch((error: unknown) => error);
+
+  const follow = async ({ manager, stop, peers }: Node, own: Lease): Promise<void> => {
+    for await (const set of manager.watchPeers(own, stop.signal)) peers.push(set);
+  };
 
   /** Ends of leases that the store made on its own, as releases. */
   const completeHistory = (): readonly Operation[] => [
@@ -149,7 +156,7 @@ requires("etcd")("a cluster of three etcd members", () => {
     expect(tookMs).toBeLessThan(5000);
   });
 
-  test("A1, A2, A3, A4, A5, A6, A9, B1, B3', B5, B8, B9: members die and hang under churn and compaction", async () => {
+  test("A1, A2, A3, A4, A5, A6, A9, B1, B3', B5, B8, B9, C1, C3: members die and hang under churn and compaction", async () => {
     const { leader, followers } = await rolesOf();
     const [witness, victim] = followers;
     if (witness === undefined || victim === undefined) throw new Error("no followers");
@@ -171,7 +178,12 @@ requires("etcd")("a cluster of three etcd members", () => {
     const kept = Array.from({ length: 8 }, (_, index) => open(index + 1, 10));
     const owner = open(20, 10);
     const keeping = await Promise.all(
-      [...kept, owner].map(async (node) => ({ ended: keep(node, await acquire(node)), node })),
+      [...kept, owner].map(async (node) => {
+        const lease = await acquire(node);
+        // Ends with the signal, at the end of the test.
+        follow(node, lease).catch(() => undefined);
+        return { ended: keep(node, lease), node };
+      }),
     );
     const over = new AbortController();
     const compacting = compactAgainAndAgain(witness, observer, over.signal);
@@ -203,6 +215,13 @@ requires("etcd")("a cluster of three etcd members", () => {
     const { leases = [] } = (await witness.post("lease/leases", {})) as { leases?: unknown[] };
     expect(leases.length).toBeLessThanOrEqual(2 * nodes.length);
     expect(observer.live.get(reserved)?.leaseId).toBeUndefined();
+
+    // What every node was shown, the store held, and in that order (C1).
+    for (const { publicIp, peers } of [...kept, owner]) {
+      const behind = (): string | undefined => firstUnheld(publicIp, peers, observer.states);
+      await until(5000, `${publicIp} to know the newest`, () => behind() === undefined);
+      expect(peers.length).toBeGreaterThan(kept.length);
+    }
 
     // Whoever loses its key to another says so within two seconds, and writes nothing over it (B1, B3').
     const loser = [...observer.live.values()].find(({ value: text }) =>

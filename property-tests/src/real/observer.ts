@@ -4,15 +4,7 @@
  */
 import type { KeyValue } from "agent/subnet-manager/etcd/key-value-store.ts";
 import { type StoredSubnets, overlap, readStored } from "../sim/stored.ts";
-
-interface WireKeyValue {
-  readonly key: string;
-  readonly value?: string;
-  readonly create_revision?: string;
-  readonly mod_revision: string;
-  readonly version?: string;
-  readonly lease?: string;
-}
+import { type WireKeyValue, base64, readEntry, textOf } from "./wire.ts";
 
 interface WireResponse {
   readonly result?: {
@@ -34,6 +26,8 @@ export class Observer {
   readonly live: Map<string, KeyValue> = new Map();
   readonly violations: string[] = [];
   readonly removals: Removal[] = [];
+  /** What was live after each revision, oldest first. */
+  readonly states: ReadonlyMap<string, KeyValue>[] = [];
   /** Entries that never had an etcd lease when they were made. */
   readonly #reserved = new Set<string>();
   readonly #writtenAt = new Map<string, number>();
@@ -48,16 +42,16 @@ export class Observer {
     this.#allowed = allowed;
   }
 
-  /** Returns when the member has said that it watches. */
-  async open(url: string, prefix: string): Promise<void> {
+  /** Returns when the member has said that it watches, from revision 1 unless another is given. */
+  async open(url: string, prefix: string, fromRevision = 1): Promise<void> {
     const response = await fetch(`${url}/v3/watch`, {
       method: "POST",
       signal: this.#stop.signal,
       body: JSON.stringify({
         create_request: {
-          key: Buffer.from(prefix).toString("base64"),
-          range_end: Buffer.from(prefix.replace(/\/$/, "0")).toString("base64"),
-          start_revision: "1",
+          key: base64(prefix),
+          range_end: base64(prefix.replace(/\/$/, "0")),
+          start_revision: String(fromRevision),
         },
       }),
     });
@@ -96,8 +90,9 @@ export class Observer {
       for (const { type, kv } of events) {
         const key = textOf(kv.key);
         if (type === "DELETE") this.#remove(key);
-        else this.#put(readEntry(key, kv));
+        else this.#put(readEntry(kv));
       }
+      this.states.push(new Map(this.live));
       this.#checkAll(revision);
     }
   }
@@ -159,21 +154,6 @@ async function* linesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<string
     rest = lines.pop() ?? "";
     yield* lines;
   }
-}
-
-function readEntry(key: string, kv: WireKeyValue): KeyValue {
-  return {
-    key,
-    value: textOf(kv.value ?? ""),
-    createRevision: Number(kv.create_revision),
-    modRevision: Number(kv.mod_revision),
-    version: Number(kv.version),
-    ...(kv.lease === undefined || kv.lease === "0" ? {} : { leaseId: kv.lease }),
-  };
-}
-
-function textOf(base64: string): string {
-  return Buffer.from(base64, "base64").toString("utf8");
 }
 
 function sharesAddresses(one: StoredSubnets, other: StoredSubnets): boolean {
