@@ -22,6 +22,13 @@ interface MemoryLease {
   readonly ended: AbortController;
 }
 
+/** All that a backup holds: keys with their revisions, the history not compacted yet, and the leases. */
+export interface MemorySnapshot {
+  readonly replica: Replica;
+  /** By name, with the whole time each was granted for, in seconds. */
+  readonly leases: ReadonlyMap<LeaseId, number>;
+}
+
 /** What members apply, one after the other; `revision` is the cluster's after it. */
 export type LogItem = { readonly revision: number } & (
   | { readonly events: readonly StoreEvent[] }
@@ -167,14 +174,27 @@ export class MemoryDatabase {
     values: ReadonlyMap<string, string>,
     options: { readonly sameCluster: boolean } = { sameCluster: false },
   ): void {
-    for (const { ended } of this.#leases.values()) ended.abort();
-    this.#leases.clear();
-    if (!options.sameCluster) this.#clusterId++;
-    this.leader.copy(new Replica());
+    this.#becomes({ replica: new Replica(), leases: new Map() }, options);
     for (const [key, value] of values) this.put(key, value);
-    this.leader.announce();
-    for (const member of this.#members) member.restart();
-    this.#cancelWatches("the member was stopped");
+    this.#restarted();
+  }
+
+  /** Equivalent to `etcdctl snapshot save`. */
+  snapshot(): MemorySnapshot {
+    const replica = new Replica();
+    replica.copy(this.leader);
+    const leases = new Map([...this.#leases].map(([id, { ttlSeconds }]) => [id, ttlSeconds]));
+    return { replica, leases };
+  }
+
+  /**
+   * Makes the cluster anew as it was: keys keep their revisions and leases, of which each begins its whole time again. It is
+   * another cluster unless the members and the token have the old one's names. Equivalent to `etcdctl snapshot restore`.
+   * Source: etcd etcdutl/snapshot/v3_snapshot.go, server/lease/lessor.go Promote.
+   */
+  restoreSnapshot(snapshot: MemorySnapshot, options: { readonly sameCluster: boolean }): void {
+    this.#becomes(snapshot, options);
+    this.#restarted();
   }
 
   /** Calls back after each change and each compaction, until the returned function is called. */
@@ -198,6 +218,22 @@ export class MemoryDatabase {
   close(): void {
     for (const lease of this.#leases.values()) lease.ended.abort();
     for (const member of this.#members) member.catchUp();
+  }
+
+  /** No name of a lease is ever given twice, whatever is forgotten here: real ones are made of time and member. */
+  #becomes({ replica, leases }: MemorySnapshot, options: { readonly sameCluster: boolean }): void {
+    for (const { ended } of this.#leases.values()) ended.abort();
+    this.#leases.clear();
+    if (!options.sameCluster) this.#clusterId++;
+    this.leader.copy(replica);
+    for (const [leaseId, ttlSeconds] of leases) this.#startLease(leaseId, ttlSeconds);
+  }
+
+  /** All members begin with what the leader has now, and whoever watched must ask again. */
+  #restarted(): void {
+    this.leader.announce();
+    for (const member of this.#members) member.restart();
+    this.#cancelWatches("the member was stopped");
   }
 
   #startLease(leaseId: LeaseId, ttlSeconds: number): void {

@@ -308,6 +308,35 @@ describe("faults", () => {
     await store.close();
   });
 
+  test("a restored snapshot has its revisions, its history and its leases again, each for its whole time", async () => {
+    const database = new MemoryDatabase(clock);
+    const store = new MemoryStore({ clock, database, member: new MemoryMember(database, clock) });
+    const { leaseId } = database.grantLease(10);
+    database.put("/a", "1", leaseId);
+    database.put("/a", "2", leaseId);
+    const before = await store.range({ prefix: "/" });
+    const snapshot = database.snapshot();
+    await clock.advance(6_000);
+    database.expireLease(leaseId);
+    const later = database.grantLease(10);
+    database.put("/b", "1", later.leaseId);
+    database.restoreSnapshot(snapshot, { sameCluster: true });
+    expect(await store.range({ prefix: "/" })).toEqual(before);
+    expect(before.entries).toMatchObject([{ createRevision: 2, modRevision: 3, version: 2 }]);
+    expect(database.leaseIds).toEqual([leaseId]);
+    expect([leaseId, later.leaseId]).not.toContain(database.grantLease(10).leaseId);
+    const heard = listen(store, 2);
+    await clock.advance(9_000);
+    expect(heard.said).toEqual(["3 put /a put /a"]);
+    expect(await store.timeToLive(leaseId)).toBe(1);
+    await clock.advance(1_000);
+    expect((await store.range({ prefix: "/" })).entries).toEqual([]);
+    database.restoreSnapshot(snapshot, { sameCluster: false });
+    expect((await store.range({ prefix: "/" })).clusterId).not.toBe(before.clusterId);
+    await store.close();
+    database.close();
+  });
+
   test("the revision that each watch would be resumed from can be compacted", async () => {
     const store = new MemoryStore({ clock });
     const heard = listen(store, 2);
