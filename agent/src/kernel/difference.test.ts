@@ -158,6 +158,19 @@ describe("addresses", () => {
     );
   });
 
+  test("D1: routes that a tunnel left in our network go with the backend that made them; in other networks they stay", async () => {
+    const hostGw = { scope: { ...wish().scope, links: [] }, objects: [] };
+    const [, , route] = peer(9);
+    const stranger = {
+      ...route,
+      destination: parseCidr("10.99.9.0/24"),
+      gateway: parseIp("10.99.9.0"),
+    };
+    expect(await changesFrom([...BASE, ...peer(2), stranger], hostGw)).toBe(
+      "remove route 10.42.2.0/24 via 10.42.2.0 dev flannel.1 onlink",
+    );
+  });
+
   test.each([
     ["10.42.1.0", 32, 24, ["put", "remove"]],
     ["2001:db8:42:1::", 128, 64, ["remove", "put"]],

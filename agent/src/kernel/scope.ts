@@ -48,12 +48,20 @@ export function isOurs(scope: Scope): (object: KernelObject) => boolean {
         return isMadeByKernel(object)
           ? false
           : links.has(object.link) ||
-              (object.protocol === ROUTE_PROTOCOL_TWILL &&
-                isInside(scope.networks, object.destination));
+              (isInside(scope.networks, object.destination) &&
+                (object.protocol === ROUTE_PROTOCOL_TWILL || isLeftByTunnel(object)));
       case "sysctl":
         return false;
     }
   };
+}
+
+/**
+ * A peer's route over a vxlan device that we have no use for: what the network held under another backend or VNI. The device
+ * itself may be that of a second agent on this host, whose network is another one (spec 09 section 2, "two networks on one host").
+ */
+function isLeftByTunnel({ link, onlink, gateway, destination }: Route): boolean {
+  return onlink && /^flannel(-v6)?\.\d+$/.test(link) && destination.startsWith(`${gateway}/`);
 }
 
 /** Such a route follows from an address or a router; putting ours over it would cut that link off (invariant D9). */
