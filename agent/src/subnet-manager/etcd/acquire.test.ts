@@ -404,3 +404,20 @@ describe("the previous lease", () => {
     expect(other.subnetManager.name).toBe("Etcd Local Manager with Previous Subnet: 10.3.6.0/24");
   });
 });
+
+test("A1: a store made anew from a backup while a lease is claimed is read again, whatever its revisions say", async () => {
+  bench.put("10.3.5.0-25", valueOf("192.168.64.9"));
+  const backup = bench.database.snapshot();
+  bench.database.delete("/coreos.com/network/subnets/10.3.5.0-25");
+  let restored = false;
+  const from = bench.open({
+    pace: async (step) => {
+      if (restored || step !== "grantLease request") return;
+      restored = true;
+      bench.database.restoreSnapshot(backup, { sameCluster: true });
+    },
+  });
+  const acquiring = acquire("192.168.64.3", { config: ONE_SUBNET, from });
+  await expect(acquiring).rejects.toMatchObject({ code: "subnet-exhausted" });
+  expect(bench.keys).toEqual([`subnets/10.3.5.0-25 ${valueOf("192.168.64.9")} [none]`]);
+});

@@ -8,7 +8,7 @@ import { type Claim, leasedClaim, reservationClaim, stillFree, unchanged } from 
 import { type ClaimPlan, identityOf, isReservation, planClaim } from "./claim-plan.ts";
 import { conditionalPut } from "./conditional-put.ts";
 import type { StoreContext } from "./context.ts";
-import { SpareGrant, revokeLease } from "./grant.ts";
+import { type Grant, SpareGrant, revokeLease } from "./grant.ts";
 import type { Compare, RangeResult } from "./key-value-store.ts";
 import { type StoredLeases, readLeases } from "./lease-entries.ts";
 import { isOutage, untilAnswered } from "./outage.ts";
@@ -39,7 +39,8 @@ export async function acquireLease(
   const publicIp = requireIdentity(wish.attributes);
   const grants = new SpareGrant(context);
   try {
-    for (let windowMs = RACE_FIRST_MS; ; windowMs = Math.min(2 * windowMs, RACE_LAST_MS)) {
+    for (let windowMs = RACE_FIRST_MS; ;) {
+      const grant = grants.fresh;
       const list = await untilAnswered(
         context,
         () => store.range({ prefix: keys.subnets }, { signal }),
@@ -49,8 +50,14 @@ export async function acquireLease(
       const plan = planClaim(wish.config, publicIp, stored, wish.preferred, (limit) =>
         random.integer(limit),
       );
+      if (!plan.reservation && grant === undefined) {
+        // It must be older than the list: a store made anew from a backup since then does not know it and refuses the claim.
+        // Revisions do not tell, since the new store counts its own.
+        await grants.take(signal);
+        continue;
+      }
       await warnOfNamesake(context, plan, wish, signal);
-      const claim = await carryOut(context, { wish, plan, list, grants }, signal);
+      const claim = await carryOut(context, { wish, plan, list, grant, grants }, signal);
       if (claim !== undefined) {
         await revokeReplaced(context, plan, stored, claim);
         announce(context, plan, wish);
@@ -58,6 +65,7 @@ export async function acquireLease(
       }
       log.debug({ subnets: plan.subnets }, "another node was faster, choosing again");
       await clock.sleep(random.integer(windowMs), signal);
+      windowMs = Math.min(2 * windowMs, RACE_LAST_MS);
     }
   } finally {
     await grants.giveBack();
@@ -78,15 +86,18 @@ interface Attempt {
   readonly wish: Wish;
   readonly plan: ClaimPlan;
   readonly list: RangeResult;
+  /** Older than the list. */
+  readonly grant: Grant | undefined;
   readonly grants: SpareGrant;
 }
 
 /** The claim, or undefined when another write came first. */
 async function carryOut(
   context: StoreContext,
-  { wish, plan, list, grants }: Attempt,
+  attempt: Attempt,
   signal: AbortSignal,
 ): Promise<Claim | undefined> {
+  const { wish, plan, list, grants } = attempt;
   const key = context.keys.subnets + formatSubnetKey(plan.subnets);
   const value = formatLeaseValue(wish.attributes);
   const { reused } = plan;
@@ -98,7 +109,7 @@ async function carryOut(
   )
     return reservationClaim(key, reused.entry.modRevision);
 
-  const grant = plan.reservation ? undefined : await grants.take(signal);
+  const grant = plan.reservation ? undefined : attempt.grant;
   const put = {
     key,
     value,

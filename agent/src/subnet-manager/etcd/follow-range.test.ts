@@ -87,6 +87,23 @@ test("a lost connection costs no list, also when all before the last write is co
   expect(store.requests.slice(before)).toEqual(["range", "watch"]);
 });
 
+test("C1: of a revision that comes in pieces nothing is told before all of it is there", async () => {
+  const { leaseId } = store.database.grantLease(3600);
+  for (const key of ["/s/a", "/s/b", "/s/c"]) store.database.put(key, "1", leaseId);
+  store.framing = { revisions: () => 1, fragments: () => 3 };
+  const told: number[] = [];
+  void followRange(
+    { store, clock, random: new SeededRandom(1), log, outage: new Outage(clock, log) },
+    { prefix: "/s/" },
+    { list: () => undefined, change: (events) => told.push(events.length) },
+    stop.signal,
+  ).catch(() => undefined);
+  await clock.advance(100);
+  store.database.expireLease(leaseId);
+  await clock.advance(100);
+  expect(told).toEqual([3]);
+});
+
 test.each([
   ["a deletion", (): void => store.database.delete("/s/a")],
   ["a write without an etcd lease", (): void => store.database.put("/s/c", "1")],

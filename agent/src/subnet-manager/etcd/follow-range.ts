@@ -15,7 +15,7 @@ type FollowContext = Pick<StoreContext, "store" | "clock" | "random" | "log" | "
 export interface RangeFollower {
   /** Everything there is, at a revision; what was known before counts no more. */
   list(everything: RangeResult): void;
-  /** Newer events, in order, none of them twice. */
+  /** Newer events, in order, none of them twice, all of a revision at once. */
   change(events: readonly StoreEvent[]): void;
 }
 
@@ -60,7 +60,8 @@ export async function followRange(
   for (;;) {
     const startedMs = clock.nowMs();
     try {
-      for await (const batch of store.watch(range, position.revision, { signal })) {
+      const watch = store.watch(range, position.revision, { signal });
+      for await (const batch of wholeRevisions(watch)) {
         const events = newerThan(position.revision, batch);
         position = moved(position, batch.revision, events);
         if (events.length > 0) follower.change(events);
@@ -78,6 +79,16 @@ export async function followRange(
       const same = !compacted && !few && (await stillThere(context, position, signal));
       position = same ? atPin(position) : await relist(position);
     }
+  }
+}
+
+/** What a server cuts into pieces is held back until the rest of its revision is there: nobody sees half a change (invariant C1). */
+async function* wholeRevisions(watch: AsyncIterable<WatchBatch>): AsyncGenerator<WatchBatch, void> {
+  let waiting: readonly StoreEvent[] = [];
+  for await (const { revision, events } of watch) {
+    const known = [...waiting, ...events];
+    waiting = known.filter((event) => revisionOf(event) > revision);
+    yield { revision, events: known.filter((event) => revisionOf(event) <= revision) };
   }
 }
 

@@ -81,14 +81,18 @@ export class SpareGrant {
     this.#context = context;
   }
 
+  /** The one there is, unless it is too old for a new claim. */
+  get fresh(): Grant | undefined {
+    const grant = this.#grant;
+    if (grant === undefined) return undefined;
+    const ageMs = this.#context.clock.nowMs() - grant.askedMs;
+    return ageMs < grant.ttlSeconds * 1000 * STALE_SHARE ? grant : undefined;
+  }
+
   async take(signal: AbortSignal): Promise<Grant> {
-    const { clock } = this.#context;
-    const known = this.#grant;
-    if (known !== undefined) {
-      const ageMs = clock.nowMs() - known.askedMs;
-      if (ageMs < known.ttlSeconds * 1000 * STALE_SHARE) return known;
-      await this.giveBack();
-    }
+    const { fresh } = this;
+    if (fresh !== undefined) return fresh;
+    await this.giveBack();
     this.#grant = await grantLease(this.#context, signal);
     return this.#grant;
   }

@@ -256,6 +256,12 @@ class LeaseKeeper {
     const grants = new SpareGrant(this.#context);
     try {
       for (;;) {
+        // Older than the list, as for a first claim: a store restored in between refuses it then.
+        const grant = grants.fresh;
+        if (grant === undefined) {
+          await grants.take(signal);
+          continue;
+        }
         const list = await untilAnswered(
           this.#context,
           () => store.range({ prefix: keys.subnets }, { signal }),
@@ -264,9 +270,8 @@ class LeaseKeeper {
         if (list.entries.some((entry) => entry.key === this.#key))
           return await this.#look(undefined, signal);
         this.#refuseIfTaken(readLeases(keys, list.entries, this.#context.unreadable));
-        const { leaseId } = await grants.take(signal);
         const put = {
-          ...this.#put({ key: this.#key, modRevision: 0 }, leaseId),
+          ...this.#put({ key: this.#key, modRevision: 0 }, grant.leaseId),
           conditions: stillFree(this.#context, this.#key, list.revision),
         };
         const outcome = await conditionalPut(this.#context, put, signal).catch((error: unknown) => {
