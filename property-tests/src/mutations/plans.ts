@@ -6,7 +6,7 @@ const LONG = { ttlSeconds: 86_400, renewMarginMinutes: 60 };
 
 /** One round of whatever the seed brings. */
 export function anyPlan(seed: number): Plan {
-  return { ...planOfSeed(seed, { nodesMax: 10, minutes: 10 }), rounds: 1 };
+  return { ...planOfSeed(seed, { nodes: { min: 2, max: 10 }, minutes: 10 }), rounds: 1 };
 }
 
 function directed(seed: number, shape: Partial<Plan>, faults: readonly Fault[]): Plan {
@@ -65,6 +65,11 @@ export function unansweredRenewal(seed: number): Plan {
 /** Leases live shortly and nothing happens to them. */
 export function quietRenewals(seed: number): Plan {
   return directed(seed, { ...SHORT, nodes: 3, range: "roomy" }, []);
+}
+
+/** A wall clock is set back by a day, after the first renewal. */
+export function wallClockSetBack(seed: number): Plan {
+  return directed(seed, { ...SHORT, nodes: 3, range: "roomy" }, [fault("wall-jump", seed, 75)]);
 }
 
 /** An operator makes a lease a reservation. */

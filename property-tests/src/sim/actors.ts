@@ -6,6 +6,9 @@ import type { Change, Kernel } from "agent/kernel/kernel.ts";
 import type { MemoryKernel } from "agent/kernel/memory-kernel.ts";
 import type { KeyValueStore } from "agent/subnet-manager/etcd/key-value-store.ts";
 import type { MemoryDatabase } from "agent/subnet-manager/etcd/memory-database.ts";
+import type { MemoryMember } from "agent/subnet-manager/etcd/memory-member.ts";
+import type { SubnetManager } from "agent/subnet-manager/subnet-manager.ts";
+import type { Clock } from "agent/system/clock.ts";
 import type { Verb } from "agent/subnet-manager/etcd/memory-store.ts";
 import type { MemoryFiles } from "agent/system/memory-files.ts";
 import type { Random } from "agent/system/random.ts";
@@ -17,15 +20,24 @@ export const SUBNETS: string = `${PREFIX}/subnets/`;
 export const CONFIG_KEY: string = `${PREFIX}/config`;
 export const SUBNET_FILE = "/run/flannel/subnet.env";
 
-export interface WorldOptions {
+/** Puts a mutation between an agent and its ports: what a test double does wrong on purpose. */
+export interface Mutation {
+  readonly wrapStore?: ((store: KeyValueStore, node: SimNode) => KeyValueStore) | undefined;
+  readonly wrapKernel?: ((kernel: Kernel, node: SimNode) => Kernel) | undefined;
+  readonly wrapSubnetManager?:
+    | ((manager: SubnetManager, node: SimNode) => SubnetManager)
+    | undefined;
+  /** The clock that the agent goes by; its connection to the store keeps its own. */
+  readonly wrapClock?: ((clock: Clock, node: SimNode) => Clock) | undefined;
+}
+
+export interface WorldOptions extends Mutation {
   readonly seed: number;
   readonly nodes: number;
   readonly ttlSeconds: number;
   readonly renewMarginMinutes: number;
-  /** Puts a mutation between an agent and its connection: what a test double does wrong on purpose. */
-  readonly wrapStore?: ((store: KeyValueStore, node: SimNode) => KeyValueStore) | undefined;
-  /** The same between an agent and its kernel. */
-  readonly wrapKernel?: ((kernel: Kernel, node: SimNode) => Kernel) | undefined;
+  readonly members: 1 | 3;
+  readonly framing: "whole" | "cut" | "pieces";
 }
 
 export interface World {
@@ -46,6 +58,8 @@ export interface SimNode {
   readonly publicIp: Ip;
   readonly publicIpv6: Ip;
   readonly uplink: Uplink;
+  /** Whom it talks to; undefined for the leader. */
+  readonly member: MemoryMember | undefined;
   readonly files: MemoryFiles;
   readonly kernel: MemoryKernel;
   readonly clockErrors: ClockErrors;
@@ -54,6 +68,10 @@ export interface SimNode {
   troubledAtMs: number;
   /** What the kernel printed before any agent came. */
   readonly foreign: string;
+  /** The types of backend that its agents had with this kernel. */
+  readonly backendsSinceBoot: Set<string>;
+  /** Talks to another member from now on, as many further on; ends its watches. */
+  failOver(by: number): void;
   /** Its agent ended by itself or was stopped. */
   ended(process: AgentProcess): void;
 }
@@ -66,6 +84,8 @@ export interface AgentProcess {
   /** Counts the lives in this world, so that each can be told from the one before. */
   readonly number: number;
   readonly clock: AgentClock;
+  /** The address its machine had when it started. */
+  readonly publicIp: Ip;
   /** The configuration it read at its start. */
   readonly config: NetworkConfig | undefined;
   /** What it holds the lease of, as far as it knows. */

@@ -1,15 +1,18 @@
 /** One life of one agent in the simulated world: `runDaemon` itself, with every port watched. */
 import * as registry from "agent/backends/registry.ts";
+import type { Ip } from "agent/core/ip.ts";
 import type { Lease } from "agent/core/lease.ts";
 import type { NetworkConfig } from "agent/core/network-config.ts";
 import { runDaemon } from "agent/daemon.ts";
 import type { Change, Kernel, KernelEvent } from "agent/kernel/kernel.ts";
 import { EtcdSubnetManager } from "agent/subnet-manager/etcd/etcd-subnet-manager.ts";
 import type { KeyValueStore } from "agent/subnet-manager/etcd/key-value-store.ts";
+import { type Framing, WHOLE } from "agent/subnet-manager/etcd/memory-framing.ts";
 import { MemoryStore, type Verb } from "agent/subnet-manager/etcd/memory-store.ts";
 import type { SubnetManager } from "agent/subnet-manager/subnet-manager.ts";
 import type { Files } from "agent/system/files.ts";
 import type { Log, LogData } from "agent/system/log.ts";
+import type { Random } from "agent/system/random.ts";
 import { SeededRandom } from "agent/system/seeded-random.ts";
 import { type Arrival, SimStore } from "./sim-store.ts";
 import { AgentClock } from "./sim-time.ts";
@@ -22,6 +25,9 @@ export class AgentLife implements AgentProcess {
   /** Counts the lives in this world, so that each can be told from the one before. */
   readonly number: number;
   readonly clock: AgentClock;
+  readonly publicIp: Ip;
+  /** For faults of this connection. */
+  readonly connection: MemoryStore;
   /** The configuration it read at its start, and the text of it. */
   config: NetworkConfig | undefined;
   /** What it holds the lease of, as far as it knows. */
@@ -45,13 +51,15 @@ export class AgentLife implements AgentProcess {
     const { world } = node;
     this.startedMs = world.time.nowMs;
     this.clock = new AgentClock(world.time, node.clockErrors);
+    this.publicIp = node.publicIp;
+    const clock = world.options.wrapClock?.(this.clock, node) ?? this.clock;
     const random = new SeededRandom(world.random.integer(2 ** 32));
     const log = new SimLog(this, {});
-    const inner = new MemoryStore({ clock: world.clock, database: world.database });
-    const store = this.#connect(inner);
+    this.connection = this.#dial();
+    const store = this.#connect(this.connection);
     const subnetManager = new EtcdSubnetManager(store, {
       prefix: PREFIX,
-      clock: this.clock,
+      clock,
       random,
       log,
       leaseTtlSeconds: world.options.ttlSeconds,
@@ -69,11 +77,13 @@ export class AgentLife implements AgentProcess {
       onReady: (ready: boolean) => this.#setReady(ready),
     };
     const ports = {
-      subnetManager: this.#watchSubnetManager(subnetManager),
+      subnetManager: this.#watchSubnetManager(
+        world.options.wrapSubnetManager?.(subnetManager, node) ?? subnetManager,
+      ),
       kernel: this.#watchKernel(node.kernel),
       backends,
       files: this.#watchFiles(node.files),
-      clock: this.clock,
+      clock,
       random,
       log,
     };
@@ -143,6 +153,19 @@ export class AgentLife implements AgentProcess {
     this.node.ended(this);
   }
 
+  #dial(): MemoryStore {
+    const { world, member } = this.node;
+    const { clock, database, options } = world;
+    const dice = new SeededRandom(world.random.integer(2 ** 32));
+    const framing = options.framing === "whole" ? WHOLE : cutBy(dice, options.framing === "pieces");
+    return new MemoryStore({
+      clock,
+      database,
+      framing,
+      ...(member === undefined ? {} : { member }),
+    });
+  }
+
   #connect(inner: MemoryStore): KeyValueStore {
     const { world, uplink } = this.node;
     const { signal } = this.#gone;
@@ -157,6 +180,8 @@ export class AgentLife implements AgentProcess {
       arriving: (arrival: Arrival) => world.arriving(this, arrival),
       sent: (arrival: Arrival) => world.observer.sent(this, arrival),
       disturbed: (untilMs: number) => (this.node.troubledAtMs = untilMs),
+      // As a client with several endpoints does.
+      timedOut: () => this.node.failOver(1),
       answered: (verb: Verb, result: unknown) => world.observer.answered(this, verb, result),
     });
     return world.options.wrapStore?.(store, this.node) ?? store;
@@ -169,7 +194,11 @@ export class AgentLife implements AgentProcess {
     };
     return {
       name: inner.name,
-      networkConfig: async (signal) => (this.config = await inner.networkConfig(signal)),
+      networkConfig: async (signal) => {
+        this.config = await inner.networkConfig(signal);
+        this.node.backendsSinceBoot.add(this.config.backendType);
+        return this.config;
+      },
       previousLease: (publicIps, signal) => inner.previousLease(publicIps, signal),
       acquireLease: async (config, wanted, preferred, signal) => {
         this.lease = await inner.acquireLease(config, wanted, preferred, signal);
@@ -218,6 +247,14 @@ export class AgentLife implements AgentProcess {
       },
     };
   }
+}
+
+/** Responses of any number of revisions, or revisions in any number of pieces. */
+function cutBy(dice: Random, inPieces: boolean): Framing {
+  return {
+    revisions: (waiting) => 1 + dice.integer(waiting),
+    fragments: (events) => (inPieces ? 1 + dice.integer(events) : 1),
+  };
 }
 
 /** Lines go to the world, which counts them, hashes them and keeps the last. */

@@ -1,6 +1,6 @@
 /** Looks at everything that happens in a world and says which invariant it breaks; each check counts how often it was made. */
 import type { Change } from "agent/kernel/kernel.ts";
-import type { Faults } from "./faults.ts";
+import type { FaultContext } from "./fault-context.ts";
 import type { InvariantId, Violation } from "./invariants.ts";
 import { describe, isAgents } from "./kernel-facts.ts";
 import { type Live, isFull, keyOfLease, namesLease, ownedBy, storedOf } from "./lease-facts.ts";
@@ -40,7 +40,7 @@ export class Checks implements Observer {
   readonly counts: Map<InvariantId, number> = new Map();
   readonly violations: Violation[] = [];
   /** Set before the first agent starts. */
-  faults: Faults | undefined;
+  faults: FaultContext | undefined;
   readonly #world: SimWorld;
   readonly #memories = new WeakMap<AgentProcess, Memory>();
   #live: Live = new Map();
@@ -93,7 +93,11 @@ export class Checks implements Observer {
     if (process.lease === undefined && process.running) this.#lookWhetherFull(process);
     if (arrival.verb === "revokeLease") {
       this.memory(process).grants.delete(arrival.leaseId ?? "");
-      checkRevoke(this, process, arrival.leaseId ?? "", before);
+      checkRevoke(this, process, {
+        leaseId: arrival.leaseId ?? "",
+        before,
+        stale: this.#readsStale(process.node),
+      });
     }
     const { transaction } = arrival;
     if (transaction === undefined) return () => undefined;
@@ -146,7 +150,7 @@ export class Checks implements Observer {
     for (const { entry, owner } of storedOf(before)) {
       if (entry.leaseId !== undefined || owner === undefined) continue;
       const after = this.#live.get(entry.key);
-      const isReplaced = after === undefined && by?.node.publicIp === owner;
+      const isReplaced = after === undefined && by?.publicIp === owner;
       this.check(
         "A9",
         isReplaced || (after !== undefined && after.leaseId === undefined),
@@ -184,14 +188,21 @@ export class Checks implements Observer {
 
   #lost(agent: AgentProcess, key: string, by: AgentProcess | undefined): void {
     const { node } = agent;
-    const ranOut = by === undefined && this.faults?.operating !== true;
+    const ranOut =
+      by === undefined && this.faults?.operating !== true && this.faults?.hinders(node) !== true;
     const healthyMs = this.#world.time.nowMs - node.troubledAtMs;
     if (ranOut) {
       const neededMs = 1.1 * 1000 * this.#world.options.ttlSeconds;
       if (healthyMs > neededMs && this.#world.time.nowMs - agent.startedMs > neededMs)
-        this.check("B5", false, () => `the lease of ${node.name} for ${key} ran out`);
+        this.#ranOut(agent, key);
     }
     this.#watchLoss(agent, key);
+  }
+
+  #ranOut({ node }: AgentProcess, key: string): void {
+    this.check("B5", false, () => `the lease of ${node.name} for ${key} ran out`);
+    if (node.clockErrors.wallOffsetMs !== 0)
+      this.check("B4", false, () => `${node.name} let it run out when its wall clock jumped`);
   }
 
   /** An agent that lost its key has it again, or is not ready, soon. */
@@ -205,7 +216,8 @@ export class Checks implements Observer {
       !agent.paused &&
       node.troubledAtMs <= Math.max(0, lostMs - RECOVERED_MS) &&
       node.uplink.state === "open" &&
-      !this.#isLossy(node);
+      !this.#isLossy(node) &&
+      this.faults?.hinders(node) !== true;
     time.after(NOT_READY_MS, () => {
       if (!undisturbed()) return;
       const holds = !agent.ready || this.memory(agent).lostMs !== lostMs;
@@ -224,6 +236,10 @@ export class Checks implements Observer {
 
   #isLossy({ uplink }: SimNode): boolean {
     return uplink.lateRequests > 0 || uplink.lostReplies > 0 || uplink.lostRequests > 0;
+  }
+
+  #readsStale(node: SimNode): boolean {
+    return this.faults?.readsStale(node) === true;
   }
 
   #lookWhetherFull(agent: AgentProcess): void {
@@ -280,7 +296,7 @@ export class Checks implements Observer {
     );
     const memory = this.memory(process);
     const known = knownSignatures(peers);
-    const found = this.#history.find(known, node, memory.matched);
+    const found = this.#findKnown(process, known);
     memory.matched = found ?? memory.matched;
     if (this.#world.time.nowMs - node.troubledAtMs < AFTER_TROUBLE_MS)
       this.check("C7", found !== undefined, () => `${node.name} knows after a fault:\n${known}`);
@@ -288,6 +304,15 @@ export class Checks implements Observer {
       const now = peerSignatures(this.#live, node);
       return `${node.name} knows peers that were never so:\n${known}\nnow:\n${now}`;
     });
+  }
+
+  /** The number of the live set that an agent speaks of; undefined when there was none, or only one older than it knew. */
+  #findKnown(process: AgentProcess, known: string): number | undefined {
+    const { node } = process;
+    // etcd never answers a linearizable read with an old state. Where a member does, an agent believes it after some patience,
+    // since a restored backup looks the same: it may go back then, but to what was so once.
+    const from = this.#readsStale(node) ? 0 : this.memory(process).matched;
+    return this.#history.find(known, node, from);
   }
 
   readiness(process: AgentProcess): void {
@@ -335,7 +360,8 @@ export class Checks implements Observer {
   ended(process: AgentProcess): void {
     const { outcome } = process;
     if (outcome === undefined || !("error" in outcome)) return;
-    if (!outcome.error.message.startsWith("out of subnets")) return;
+    if (!outcome.error.message.startsWith("out of subnets") || this.#readsStale(process.node))
+      return;
     this.#lookWhetherFull(process);
     this.check(
       "A7",

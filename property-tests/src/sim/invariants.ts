@@ -15,7 +15,7 @@ export const INVARIANTS = {
   B1: "a connected node is not ready for longer than 2 s after it lost its key",
   "B3'":
     "no agent writes, deletes or revokes a key of another owner (compat: nodes forward without a lease, as the reference does)",
-  B4: "a wall clock that jumped makes no agent send more than 60 requests a minute",
+  B4: "a wall clock that jumped makes no agent send more than 60 requests a minute, nor let its lease run out",
   B5: "the lease of a node that reaches the store never runs out",
   B6: "what an agent writes after it was paused is on condition that its key is as it knew it",
   B7: "nothing spins: no 20,000 events at one moment of virtual time",

@@ -15,8 +15,11 @@ export function storedOf(live: Live): readonly StoredSubnets[] {
   return [...live.values()].flatMap((entry) => readStored(entry) ?? []);
 }
 
-export function isOwnOrNobodys(stored: StoredSubnets, node: SimNode): boolean {
-  return stored.owner === undefined || stored.owner === node.publicIp;
+export function isOwnOrNobodys(
+  stored: StoredSubnets,
+  { publicIp }: Pick<AgentProcess, "publicIp">,
+): boolean {
+  return stored.owner === undefined || stored.owner === publicIp;
 }
 
 export function ownedBy(entry: KeyValue | undefined, node: SimNode): boolean {

@@ -1,19 +1,18 @@
 /**
  * Plays many simulated worlds: `pnpm sim --seeds 10000 --nodes 10 [--minutes 60] [--from 1] [--jobs 2] [--json]`, or one of them again:
- * `pnpm sim --seed 17`. Ends with 0 when all passed, 1 when a check failed, 3 when some check was never made (invariant F6), 64 for a
+ * `pnpm sim --seed 17`. `--nodes 10` is that many in every world, `--nodes 2..10` another number in each; a seed means a world only
+ * together with the nodes and minutes it was drawn for. Ends with 0 when all passed, 1 when a check failed, 3 when some check was never made (invariant F6), 64 for a
  * wrong word.
  */
 import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
 import { INVARIANTS, type InvariantId } from "./invariants.ts";
-import { FAULT_KINDS } from "./plan.ts";
+import { FAULT_KINDS, type PlanLimits } from "./plan.ts";
 import { type SeedReport, type Share, playShare } from "./sim-worker.ts";
 
-interface Settings {
+interface Settings extends PlanLimits {
   readonly from: number;
   readonly seeds: number;
-  readonly nodes: number;
-  readonly minutes: number;
   readonly jobs: number;
   readonly json: boolean;
 }
@@ -100,14 +99,21 @@ function printFailure(report: SeedReport, { nodes, minutes }: Settings): void {
   }
   if (report.repeated === false)
     write(`\nseed ${report.seed}: F4: a second run did something else`);
-  write(`replay: pnpm sim --seed ${report.seed} --nodes ${nodes} --minutes ${minutes}`);
+  write(`replay: pnpm sim --seed ${report.seed} --nodes ${printRange(nodes)} --minutes ${minutes}`);
 }
 
-function printSummary(summary: Summary): void {
+function printRange({ min, max }: PlanLimits["nodes"]): string {
+  return min === max ? String(min) : `${min}..${max}`;
+}
+
+function printSummary(summary: Summary, { nodes, minutes }: Settings): void {
   const hours = (summary.virtualMs / 3_600_000).toFixed(1);
+  const agents = printRange(nodes);
   write(
-    `\n${summary.seeds} seeds, ${hours} virtual hours, ${summary.speed.toFixed(0)} x real time on one core; ${summary.speedOfTen.toFixed(0)} x for 10 agents`,
+    `\n${summary.seeds} seeds of ${agents} nodes and ${minutes} minutes: ${hours} virtual hours, ${summary.speed.toFixed(0)} x real time on one core with these ${agents} agents`,
   );
+  if (nodes.min !== 10 || nodes.max !== 10)
+    write(`${summary.speedOfTen.toFixed(0)} x real time for 10 agents, by the number of agents`);
   write(`${summary.repeated} seeds ran twice`);
   write("\ncheck  times made");
   for (const id of Object.keys(INVARIANTS) as InvariantId[])
@@ -161,7 +167,7 @@ function readSettings(): Settings {
       seeds: { type: "string", default: "100" },
       seed: { type: "string" },
       from: { type: "string", default: "1" },
-      nodes: { type: "string", default: "10" },
+      nodes: { type: "string", default: "2..10" },
       minutes: { type: "string", default: "60" },
       jobs: { type: "string", default: "2" },
       json: { type: "boolean", default: false },
@@ -173,11 +179,18 @@ function readSettings(): Settings {
       throw new TypeError(`--${name} is ${text}: expected a whole number from ${least} on`);
     return value;
   };
+  const readRange = (name: string, text: string): PlanLimits["nodes"] => {
+    const [first = "", last = first, ...more] = text.split("..");
+    const [min, max] = [number(name, first, 1), number(name, last, 1)];
+    if (more.length > 0 || min > max)
+      throw new TypeError(`--${name} is ${text}: expected a number, or two as in 2..10`);
+    return { min, max };
+  };
   const { seed } = values;
   return {
     from: number("seed", seed ?? values.from, 0),
     seeds: seed === undefined ? number("seeds", values.seeds, 1) : 1,
-    nodes: number("nodes", values.nodes, 2),
+    nodes: readRange("nodes", values.nodes),
     minutes: number("minutes", values.minutes, 10),
     jobs: number("jobs", values.jobs, 1),
     json: values.json,
@@ -199,7 +212,7 @@ async function run(settings: Settings): Promise<number> {
     );
   });
   if (settings.json) printJson(summary);
-  else printSummary(summary);
+  else printSummary(summary, settings);
   if (summary.failures.length > 0) return 1;
   const gaps = summary.idle.length + summary.unhit.length;
   return settings.seeds >= SEEDS_FOR_COVERAGE && gaps > 0 ? 3 : 0;

@@ -16,8 +16,17 @@ export const FAULT_KINDS = [
   "lose-replies",
   "lose-requests",
   "late-requests",
+  "repeat-requests",
   "reset-connections",
+  "expire-token",
+  "progress",
+  "lag",
+  "lag-stale",
+  "fail-over",
+  "change-leader",
+  "no-space",
   "compact",
+  "compact-at-resume",
   "expire-lease",
   "delete-key",
   "overwrite",
@@ -25,7 +34,12 @@ export const FAULT_KINDS = [
   "poison-value",
   "reserve",
   "change-config",
+  "backup",
   "restore",
+  "restore-snapshot",
+  "restore-snapshot-same-name",
+  "swap-addresses",
+  "replace-node",
   "remove-device",
   "remove-object",
 ] as const;
@@ -46,6 +60,8 @@ export interface Fault {
   readonly variant: number;
 }
 
+export type Framing = "whole" | "cut" | "pieces";
+
 export interface Plan {
   readonly seed: number;
   readonly nodes: number;
@@ -54,6 +70,10 @@ export interface Plan {
   /** How long a lease lives, and how long before its end it is renewed. */
   readonly ttlSeconds: number;
   readonly renewMarginMinutes: number;
+  /** 1: everybody talks to the leader. 3: each node to one of three members, which may lag. */
+  readonly members: 1 | 3;
+  /** What watches say comes whole, cut by dice into responses of several revisions, or even revisions cut into fragments. */
+  readonly framing: Framing;
   /** How many subnets there are: many, some more than nodes, fewer than nodes. */
   readonly range: "roomy" | "tight" | "scarce";
   readonly rounds: number;
@@ -68,18 +88,21 @@ export const ROUND_SECONDS: number = FAULT_SECONDS + QUIET_SECONDS;
 const MAX_FAULTS_PER_ROUND = 10;
 
 export interface PlanLimits {
-  readonly nodesMax: number;
+  /** Fewest and most nodes, both included. */
+  readonly nodes: { readonly min: number; readonly max: number };
   readonly minutes: number;
 }
 
 /** Any plan within the limits. */
-export function plans({ nodesMax, minutes }: PlanLimits): fc.Arbitrary<Plan> {
+export function plans({ nodes, minutes }: PlanLimits): fc.Arbitrary<Plan> {
   const rounds = Math.max(1, Math.floor((minutes * 60) / ROUND_SECONDS));
   const shape = fc.record({
     seed: fc.nat(),
-    nodes: fc.integer({ min: 2, max: Math.max(2, nodesMax) }),
+    nodes: fc.integer(nodes),
     backend: fc.constantFrom("vxlan" as const, "host-gw" as const),
     dualStack: fc.boolean(),
+    members: fc.constantFrom(1 as const, 3 as const),
+    framing: fc.constantFrom("whole" as const, "cut" as const, "pieces" as const),
     lifetime: fc.constantFrom(
       { ttlSeconds: 120, renewMarginMinutes: 1 },
       { ttlSeconds: 300, renewMarginMinutes: 2 },
@@ -108,8 +131,9 @@ function faults(kinds: readonly FaultKind[], rounds: number): fc.Arbitrary<reado
 
 /** The plan of one seed: always the same. */
 export function planOfSeed(seed: number, limits: PlanLimits): Plan {
-  const [plan] = fc.sample(plans(limits), { seed, numRuns: 1 });
+  // The first value of a sample would be biased towards few faults.
+  const [plan] = fc.sample(fc.noBias(plans(limits)), { seed, numRuns: 1 });
   if (plan === undefined) throw new Error(`no plan for seed ${seed}`);
-  // The first value of a sample is biased towards small ones; the dice of the world itself come from the seed.
+  // The dice of the world itself come from the seed too.
   return { ...plan, seed };
 }

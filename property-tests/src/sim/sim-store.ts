@@ -26,6 +26,8 @@ export class Uplink {
   lateRequests = 0;
   /** Requests that are done but whose replies never arrive. */
   lostReplies = 0;
+  /** Requests that arrive twice, as when a client library asks again on its own: the answer is to the second. */
+  repeatedRequests = 0;
   readonly #listeners = new Set<() => void>();
 
   set(state: Uplink["state"]): void {
@@ -36,6 +38,14 @@ export class Uplink {
   /** Ends every connection without harming new ones. */
   reset(): void {
     for (const listener of this.#listeners) listener();
+  }
+
+  /** Nothing is lost, late or repeated any more. */
+  calm(): void {
+    this.lostRequests = 0;
+    this.lateRequests = 0;
+    this.lostReplies = 0;
+    this.repeatedRequests = 0;
   }
 
   /** Calls back when the state changes and at a reset, until the returned function is called. */
@@ -66,6 +76,8 @@ export interface SimStoreParts {
   sent(arrival: Arrival): void;
   /** Told when a message is lost, and until when its sender may wait for it. */
   disturbed(untilMs: number): void;
+  /** Told when no answer came over an open connection. */
+  timedOut(): void;
   /** Told of each answer that reached the agent. */
   answered(verb: Verb, result: unknown): void;
 }
@@ -78,6 +90,8 @@ const SLOW_ONE_IN = 32;
 const LATE_MS = 20_000;
 /** How long a watch over a silent connection stays unnoticed: the keep-alive of the real one. */
 const SILENCE_NOTICED_MS = 15_000;
+
+type Reply<Result> = { readonly result: Result } | { readonly error: unknown };
 
 export class SimStore implements KeyValueStore {
   readonly endpoints: string;
@@ -195,7 +209,10 @@ export class SimStore implements KeyValueStore {
       this.#parts.sent(arrival);
       const abort = (): void => end(() => reject(options.signal?.reason));
       const stopTimer = clock.timer(timeoutMs, () =>
-        end(() => reject(this.#unavailable(verb, "no answer in time"))),
+        end(() => {
+          if (uplink.state === "open") this.#parts.timedOut();
+          reject(this.#unavailable(verb, "no answer in time"));
+        }),
       );
       let ended = false;
       const end = (act: () => void): void => {
@@ -210,14 +227,16 @@ export class SimStore implements KeyValueStore {
         this.#parts.deliver(() => end(() => reject(this.#unavailable(verb, "connection refused"))));
 
       const fate = this.#drawFate();
-      if (fate !== "arrives") this.#parts.disturbed(time.nowMs + timeoutMs);
+      if (fate !== "arrives" && fate !== "twice") this.#parts.disturbed(time.nowMs + timeoutMs);
       if (fate === "lost") return;
       const onTheWayMs =
         fate === "late" ? timeoutMs + this.#parts.random.integer(LATE_MS) : this.#latencyMs();
       time.after(onTheWayMs, () => {
         if (uplink.state === "refused") refuse();
         if (uplink.state !== "open") return;
-        void this.#carryOut(arrival, ask).then((reply) => {
+        const carryOut = (): Promise<Reply<Result>> => this.#carryOut(arrival, ask);
+        const replied = fate === "twice" ? carryOut().then(carryOut) : carryOut();
+        void replied.then((reply) => {
           if (fate === "reply-lost") return;
           time.after(this.#latencyMs(), () => {
             if (uplink.state === "refused") refuse();
@@ -238,7 +257,7 @@ export class SimStore implements KeyValueStore {
   async #carryOut<Result>(
     arrival: Arrival,
     ask: (store: MemoryStore) => Promise<Result>,
-  ): Promise<{ readonly result: Result } | { readonly error: unknown }> {
+  ): Promise<Reply<Result>> {
     const done = this.#parts.arriving(arrival);
     try {
       const result = await ask(this.#parts.inner);
@@ -250,7 +269,7 @@ export class SimStore implements KeyValueStore {
     }
   }
 
-  #drawFate(): "arrives" | "lost" | "late" | "reply-lost" {
+  #drawFate(): "arrives" | "lost" | "late" | "reply-lost" | "twice" {
     const { uplink } = this.#parts;
     if (uplink.lostRequests > 0) {
       uplink.lostRequests--;
@@ -263,6 +282,10 @@ export class SimStore implements KeyValueStore {
     if (uplink.lostReplies > 0) {
       uplink.lostReplies--;
       return "reply-lost";
+    }
+    if (uplink.repeatedRequests > 0) {
+      uplink.repeatedRequests--;
+      return "twice";
     }
     return "arrives";
   }

@@ -1,16 +1,14 @@
 /** Plays its share of the seeds and reports each; started by main.ts, one for each job. */
 import { parentPort, workerData } from "node:worker_threads";
 import type { InvariantId, Violation } from "./invariants.ts";
-import { planOfSeed } from "./plan.ts";
+import { type PlanLimits, planOfSeed } from "./plan.ts";
 import { simulate } from "./simulate.ts";
 
-export interface Share {
+export interface Share extends PlanLimits {
   readonly from: number;
   readonly to: number;
   /** Every how many seeds one is this worker's. */
   readonly step: number;
-  readonly nodes: number;
-  readonly minutes: number;
 }
 
 export interface SeedReport {
@@ -36,7 +34,7 @@ export async function* playShare(share: Share): AsyncGenerator<SeedReport> {
 }
 
 async function playSeed(seed: number, { nodes, minutes }: Share): Promise<SeedReport> {
-  const plan = planOfSeed(seed, { nodesMax: nodes, minutes });
+  const plan = planOfSeed(seed, { nodes, minutes });
   const startedMs = performance.now();
   const first = await simulate(plan);
   const realMs = performance.now() - startedMs;

@@ -3,12 +3,15 @@ import type { KeyValueStore } from "agent/subnet-manager/etcd/key-value-store.ts
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { INVARIANTS } from "./invariants.ts";
-import { type Plan, planOfSeed, plans } from "./plan.ts";
+import { FAULT_KINDS, type Plan, type PlanLimits, planOfSeed, plans } from "./plan.ts";
 import { simulate } from "./simulate.ts";
 
-const LIMITS = { nodesMax: 6, minutes: 20 };
-const ONE_ROUND = { nodesMax: 4, minutes: 10 };
-const WORLDS = 120;
+const LIMITS = { nodes: { min: 2, max: 6 }, minutes: 20 };
+const ONE_ROUND = { nodes: { min: 2, max: 4 }, minutes: 10 };
+const THREE_NODES = { nodes: { min: 3, max: 3 }, minutes: 20 };
+const WORLDS = 100;
+/** Ten seconds of one core, which others may want too. */
+const WORLDS_MS = 120_000;
 
 /** A store that forgets the conditions of every transaction: what two nodes read before, they both write. */
 function withoutConditions(store: KeyValueStore): KeyValueStore {
@@ -25,15 +28,40 @@ function withoutConditions(store: KeyValueStore): KeyValueStore {
 }
 
 describe("simulated worlds", () => {
-  test(`${Object.keys(INVARIANTS).join(", ")}: no plan of faults breaks an invariant`, async () => {
-    await fc.assert(
-      fc.asyncProperty(plans(LIMITS), async (plan) => {
-        const { violations } = await simulate(plan);
-        expect(violations.map(({ id, detail, trace }) => ({ id, detail, trace }))).toEqual([]);
-      }),
-      { numRuns: WORLDS },
-    );
+  test(
+    `${Object.keys(INVARIANTS).join(", ")}: no plan of faults breaks an invariant`,
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(plans(LIMITS), async (plan) => {
+          const { violations } = await simulate(plan);
+          expect(violations.map(({ id, detail, trace }) => ({ id, detail, trace }))).toEqual([]);
+        }),
+        { numRuns: WORLDS },
+      );
+    },
+    WORLDS_MS,
+  );
+
+  test("a plan has as many nodes as were asked for, and exactly ten are ten", () => {
+    const seeds = Array.from({ length: 200 }, (_, seed) => seed);
+    const counts = (nodes: PlanLimits["nodes"]): ReadonlySet<number> =>
+      new Set(seeds.map((seed) => planOfSeed(seed, { nodes, minutes: 10 }).nodes));
+    expect(counts({ min: 10, max: 10 })).toEqual(new Set([10]));
+    expect(counts({ min: 2, max: 4 })).toEqual(new Set([2, 3, 4]));
   });
+
+  test(
+    "F5: every kind of fault strikes within sixty plans of three nodes",
+    async () => {
+      const hit = new Set<string>();
+      for (let seed = 1; seed <= 60; seed++) {
+        const { hit: kinds } = await simulate(planOfSeed(seed, THREE_NODES));
+        for (const kind of kinds.keys()) hit.add(kind);
+      }
+      expect(FAULT_KINDS.filter((kind) => !hit.has(kind))).toEqual([]);
+    },
+    WORLDS_MS,
+  );
 
   test("F4: the same plan does the same, line by line", async () => {
     const plan = planOfSeed(7, LIMITS);

@@ -1,12 +1,11 @@
 /** Plays a plan in a fresh world and says what was found. */
-import type { Kernel } from "agent/kernel/kernel.ts";
-import type { KeyValueStore } from "agent/subnet-manager/etcd/key-value-store.ts";
 import { expectedKernel, flannelLines, foreignLines } from "./expected-kernel.ts";
+import { FaultContext } from "./fault-context.ts";
 import { Faults } from "./faults.ts";
 import { Checks } from "./checks.ts";
 import type { InvariantId, Violation } from "./invariants.ts";
 import { FAULT_SECONDS, type Plan, QUIET_SECONDS, ROUND_SECONDS } from "./plan.ts";
-import { type SimNode, SUBNETS } from "./actors.ts";
+import { type Mutation, type SimNode, SUBNETS } from "./actors.ts";
 import { SimWorld } from "./world.ts";
 
 export interface SimResult {
@@ -23,12 +22,7 @@ export interface SimResult {
   readonly trace: readonly string[];
 }
 
-/** What a test double does wrong on purpose. */
-export interface Mutation {
-  readonly wrapStore?: (store: KeyValueStore, node: SimNode) => KeyValueStore;
-  readonly wrapKernel?: (kernel: Kernel, node: SimNode) => Kernel;
-}
-
+const RESTORES = ["restore", "restore-snapshot", "restore-snapshot-same-name"] as const;
 /** When the agents that started together must all be ready. */
 const READY_MS = 5_000;
 const MINUTE_MS = 60_000;
@@ -44,9 +38,9 @@ const MAX_LINES_PER_MINUTE = 10;
 
 export async function simulate(plan: Plan, mutation: Mutation = {}): Promise<SimResult> {
   const found: { checks?: Checks } = {};
-  const { seed, nodes, ttlSeconds, renewMarginMinutes } = plan;
+  const { seed, nodes, ttlSeconds, renewMarginMinutes, members, framing } = plan;
   const world = new SimWorld(
-    { seed, nodes, ttlSeconds, renewMarginMinutes, ...mutation },
+    { seed, nodes, ttlSeconds, renewMarginMinutes, members, framing, ...mutation },
     (made) => (found.checks = new Checks(made)),
   );
   const checks = found.checks ?? new Checks(world);
@@ -71,6 +65,7 @@ export async function simulate(plan: Plan, mutation: Mutation = {}): Promise<Sim
 
 class Run {
   readonly faults: Faults;
+  readonly #context: FaultContext;
   readonly #plan: Plan;
   readonly #world: SimWorld;
   readonly #checks: Checks;
@@ -79,13 +74,14 @@ class Run {
     this.#plan = plan;
     this.#world = world;
     this.#checks = checks;
-    this.faults = new Faults(world, plan);
-    checks.faults = this.faults;
+    this.#context = new FaultContext(world, plan);
+    this.faults = new Faults(this.#context);
+    checks.faults = this.#context;
   }
 
   async play(): Promise<void> {
     const { time, nodes } = this.#world;
-    this.faults.configure(0);
+    this.#context.configure(0);
     for (const node of nodes) node.start();
     this.#everyMinute();
     await time.pass(READY_MS);
@@ -100,7 +96,7 @@ class Run {
   async #round(round: number): Promise<void> {
     const { time, nodes } = this.#world;
     const startMs = time.nowMs;
-    this.faults.snapshot = this.#world.snapshot();
+    this.#context.takeBackup();
     for (const fault of this.#plan.faults)
       if (fault.round === round)
         time.after(fault.atSeconds * 1000, () => this.faults.inject(fault));
@@ -183,7 +179,7 @@ class Run {
     if (config === undefined || own === undefined) return;
     const printed = node.kernel.print();
     const wanted = expectedKernel(node, config, live).join("\n");
-    const actual = flannelLines(printed).toSorted().join("\n");
+    const actual = flannelLines(printed, node, config).toSorted().join("\n");
     this.#checks.check(
       "D1",
       wanted === actual,
@@ -215,7 +211,8 @@ class Run {
     this.#checks.check("C2", known === wanted, detail);
     this.#checks.check("C5", known === wanted, detail);
     if (this.faults.hit.has("compact")) this.#checks.check("C3", known === wanted, detail);
-    if (this.faults.hit.has("restore")) this.#checks.check("C9", known === wanted, detail);
+    if (RESTORES.some((kind) => this.faults.hit.has(kind)))
+      this.#checks.check("C9", known === wanted, detail);
   }
 
   /** Counts what each agent sent and wrote in a minute throughout which it could not reach the store. */
@@ -235,7 +232,10 @@ class Run {
           );
         }
         const calm =
-          agent.running && uplink.state === "open" && troubledAtMs < time.nowMs - CALM_MS;
+          agent.running &&
+          uplink.state === "open" &&
+          troubledAtMs < time.nowMs - CALM_MS &&
+          !this.#context.hinders(agent.node);
         if (calm && clockErrors.wallOffsetMs !== 0)
           this.#checks.check(
             "B4",

@@ -11,21 +11,34 @@ export class StoreHistory {
   /** The number of the first one kept. */
   #first = 0;
 
+  /** A renewal changes nothing that an agent could speak of. */
   add(live: Live): void {
+    if (isSaid(live, this.#lives.at(-1))) return;
     this.#lives.push(live);
     if (this.#lives.length <= REMEMBERED) return;
     this.#lives.shift();
     this.#first++;
   }
 
-  /** The number of the newest live set, not before `from`, in which the peers of a node are these; undefined when none. */
+  /**
+   * The number of the oldest live set, not before `from`, in which the peers of a node are these; undefined when none. Of several
+   * the oldest: what the agent speaks of next may be any of those after it.
+   */
   find(known: string, node: SimNode, from: number): number | undefined {
-    for (let index = this.#lives.length - 1; index >= Math.max(0, from - this.#first); index--) {
+    for (let index = Math.max(0, from - this.#first); index < this.#lives.length; index++) {
       const live = this.#lives[index];
       if (live !== undefined && peerSignatures(live, node) === known) return this.#first + index;
     }
     return undefined;
   }
+}
+
+/** Whether two live sets hold the same values under the same keys. */
+function isSaid(live: Live, before: Live | undefined): boolean {
+  return (
+    before?.size === live.size &&
+    [...live].every(([key, { value }]) => before.get(key)?.value === value)
+  );
 }
 
 /** What the peers of a node are in a live set: everybody else, but for who has its key now. */

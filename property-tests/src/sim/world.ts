@@ -5,7 +5,8 @@
 import { createHash } from "node:crypto";
 import type { Cidr, Ip } from "agent/core/ip.ts";
 import { MemoryKernel } from "agent/kernel/memory-kernel.ts";
-import { MemoryDatabase } from "agent/subnet-manager/etcd/memory-database.ts";
+import { MemoryDatabase, type MemorySnapshot } from "agent/subnet-manager/etcd/memory-database.ts";
+import { MemoryMember } from "agent/subnet-manager/etcd/memory-member.ts";
 import { MemoryFiles } from "agent/system/memory-files.ts";
 import { SeededRandom } from "agent/system/seeded-random.ts";
 import {
@@ -20,18 +21,26 @@ import { AgentLife } from "./agent-process.ts";
 import { type Arrival, Uplink } from "./sim-store.ts";
 import { type ClockErrors, SimTime, TrueClock } from "./sim-time.ts";
 
-/** How long a supervisor waits before it starts an agent that ended by itself again, in milliseconds. */
-const RESTART_MS = 5_000;
+/** How long a supervisor waits before it starts an agent again that ended by itself: twice as long each time, until one had a lease. */
+const RESTART_MS_MIN = 5_000;
+const RESTART_MS_MAX = 80_000;
 /** Lines of the trace kept for a report. */
 const TRACE_LINES = 400;
 
 export type { SimNode } from "./actors.ts";
+
+interface Addresses {
+  readonly 4: Ip;
+  readonly 6: Ip;
+}
 
 export class SimWorld implements World {
   readonly options: WorldOptions;
   readonly time: SimTime = new SimTime();
   readonly clock: TrueClock = new TrueClock(this.time);
   readonly database: MemoryDatabase = new MemoryDatabase(this.clock);
+  /** The members that nodes talk to; none where everybody talks to the leader. */
+  readonly members: readonly MemoryMember[];
   readonly random: SeededRandom;
   readonly nodes: readonly Machine[];
   /** The last lines of what happened. */
@@ -46,6 +55,11 @@ export class SimWorld implements World {
   constructor(options: WorldOptions, observerOf: (world: SimWorld) => Observer) {
     this.options = options;
     this.random = new SeededRandom(options.seed);
+    const members = options.members > 1 ? options.members : 0;
+    this.members = Array.from(
+      { length: members },
+      () => new MemoryMember(this.database, this.clock),
+    );
     this.nodes = Array.from({ length: options.nodes }, (_, index) => new Machine(this, index));
     this.observer = observerOf(this);
     this.database.onChange(() => this.observer.changed(this.#acting));
@@ -83,15 +97,13 @@ export class SimWorld implements World {
   }
 
   /** The store's servers start again from a backup: every connection ends. */
-  restore(values: ReadonlyMap<string, string>, sameCluster: boolean): void {
-    this.database.restore(values, { sameCluster });
+  restore(
+    backup: ReadonlyMap<string, string> | MemorySnapshot,
+    options: { readonly sameCluster: boolean },
+  ): void {
+    if ("replica" in backup) this.database.restoreSnapshot(backup, options);
+    else this.database.restore(backup, options);
     for (const node of this.nodes) node.uplink.reset();
-  }
-
-  /** What a backup taken now would hold. */
-  snapshot(): ReadonlyMap<string, string> {
-    const { entries } = this.database.range({ prefix: "" });
-    return new Map(entries.map(({ key, value }) => [key, value]));
   }
 
   /** Ends everything, so that nothing of this world is left waiting. */
@@ -107,28 +119,54 @@ export class Machine implements SimNode {
   /** From 1. */
   readonly number: number;
   readonly name: string;
-  readonly publicIp: Ip;
-  readonly publicIpv6: Ip;
+  addresses: Addresses;
   readonly uplink: Uplink = new Uplink();
   readonly files: MemoryFiles = new MemoryFiles();
   /** When a fault touched it last, by itself or through the store, in true time. */
   troubledAtMs = 0;
-  readonly clockErrors: ClockErrors = { rate: 1, wallOffsetMs: 0 };
+  clockErrors: ClockErrors = { rate: 1, wallOffsetMs: 0 };
   kernel: MemoryKernel;
   /** What the kernel printed before any agent came. */
-  readonly foreign: string;
+  foreign: string;
   agent: AgentLife | undefined;
+  readonly backendsSinceBoot: Set<string> = new Set();
+  /** Counts round the members: which one it talks to. */
+  #memberIndex: number;
   /** Whether its supervisor starts the agent again when that ends by itself. */
   supervised = false;
+  #restartMs = RESTART_MS_MIN;
 
   constructor(world: SimWorld, index: number) {
     this.world = world;
     this.number = index + 1;
     this.name = `n${this.number}`;
-    this.publicIp = `192.0.2.${this.number}` as Ip;
-    this.publicIpv6 = `2001:db8::${this.number.toString(16)}` as Ip;
+    this.#memberIndex = index;
+    this.addresses = {
+      4: `192.0.2.${this.number}` as Ip,
+      6: `2001:db8::${this.number.toString(16)}` as Ip,
+    };
     this.kernel = this.#boot();
     this.foreign = this.kernel.print();
+  }
+
+  get publicIp(): Ip {
+    return this.addresses[4];
+  }
+
+  get publicIpv6(): Ip {
+    return this.addresses[6];
+  }
+
+  get member(): MemoryMember | undefined {
+    const { members } = this.world;
+    return members[this.#memberIndex % Math.max(1, members.length)];
+  }
+
+  failOver(by: number): void {
+    if (this.member === undefined) return;
+    this.#memberIndex += by;
+    this.troubledAtMs = this.world.time.nowMs;
+    this.agent?.connection.connectTo(this.member);
   }
 
   /** The supervisor starts the agent, unless one runs. */
@@ -156,8 +194,23 @@ export class Machine implements SimNode {
   reboot(): void {
     this.crash();
     this.kernel = this.#boot();
+    this.backendsSinceBoot.clear();
     for (const path of this.files.texts.keys())
       if (path.startsWith("/run/")) this.files.texts.delete(path);
+  }
+
+  /** It is given other addresses and starts anew with them. */
+  readdress(addresses: Addresses): void {
+    this.addresses = addresses;
+    this.reboot();
+    this.foreign = this.kernel.print();
+  }
+
+  /** Another machine stands in its place: nothing of the old one is left but its addresses. */
+  replace(): void {
+    this.reboot();
+    this.files.texts.clear();
+    this.clockErrors = { rate: 1, wallOffsetMs: 0 };
   }
 
   /** Out of the world for good, without a word to anybody. */
@@ -173,7 +226,10 @@ export class Machine implements SimNode {
     this.world.note(`${this.name} agent ${process.number} ended: ${how}`);
     this.world.observer.ended(process);
     if (!this.supervised) return;
-    this.world.time.after(RESTART_MS, () => {
+    if (process.lease !== undefined) this.#restartMs = RESTART_MS_MIN;
+    const waitMs = this.#restartMs;
+    this.#restartMs = Math.min(2 * waitMs, RESTART_MS_MAX);
+    this.world.time.after(waitMs, () => {
       if (this.supervised && this.agent === process) this.start();
     });
   }

@@ -20,8 +20,17 @@ interface Write {
 export function checkRevoke(
   checks: Checker,
   process: AgentProcess,
-  leaseId: string,
-  before: Live,
+  {
+    leaseId,
+    before,
+    stale,
+  }: {
+    readonly leaseId: string;
+    /** The leases before it. */
+    readonly before: Live;
+    /** Whether it was told of an older state than there was. */
+    readonly stale: boolean;
+  },
 ): void {
   const { agent } = process.node;
   const claimed = agent?.running === true ? agent.lease : undefined;
@@ -29,14 +38,14 @@ export function checkRevoke(
     if (stored.entry.leaseId !== leaseId) continue;
     checks.check(
       "B3'",
-      isOwnOrNobodys(stored, process.node),
+      isOwnOrNobodys(stored, process),
       () =>
         `${process.node.name} revokes the lease of ${stored.entry.key} owned by ${stored.owner}`,
     );
     const isClaimed = claimed !== undefined && stored.blocks[0]?.text === claimed.subnets[4];
     checks.check(
       "B9",
-      !isClaimed,
+      !isClaimed || stale,
       () => `${process.node.name} revokes its own ${stored.entry.key}`,
     );
   }
@@ -53,7 +62,7 @@ export function checkWrite(checks: Checker, write: Write, operation: Operation):
   const owner = stored?.owner;
   checks.check(
     "B3'",
-    stored === undefined || isOwnOrNobodys(stored, node),
+    stored === undefined || isOwnOrNobodys(stored, process),
     () => `${node.name} ${operation.action}s ${operation.key} owned by ${owner}`,
   );
   if (process.pauses > 0)
@@ -72,7 +81,7 @@ export function checkWrite(checks: Checker, write: Write, operation: Operation):
   if (entry !== undefined && entry.leaseId === undefined && owner !== undefined)
     checks.check(
       "A9",
-      operation.leaseId === undefined && owner === node.publicIp,
+      operation.leaseId === undefined && owner === process.publicIp,
       () => `${node.name} rewrites the reservation ${operation.key} of ${owner}`,
     );
   if (entry === undefined) checkCreation(checks, write, operation.key);
@@ -103,7 +112,7 @@ function checkCreation(
     () => `${node.name} takes ${key}, which does not fit ${JSON.stringify(process.config?.ranges)}`,
   );
   const fitting = storedOf(before).find(
-    (one) => one.owner === node.publicIp && fits(one.blocks, process),
+    (one) => one.owner === process.publicIp && fits(one.blocks, process),
   );
   checks.check(
     "A10",
@@ -115,7 +124,7 @@ function checkCreation(
   );
   const kept = storedOf(before).find(
     ({ entry, owner }) =>
-      owner === node.publicIp && entry.leaseId !== undefined && !removed.has(entry.key),
+      owner === process.publicIp && entry.leaseId !== undefined && !removed.has(entry.key),
   );
   checks.check(
     "A11",

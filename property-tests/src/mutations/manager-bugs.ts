@@ -1,0 +1,41 @@
+/** What the reference does wrong with the peers it hands to its backend, as a wrapped subnet manager. */
+import type { Lease } from "agent/core/lease.ts";
+import type { Mutation, SimNode } from "../sim/actors.ts";
+import { isList, wrapped } from "./wrapped.ts";
+
+const listed = new WeakMap<SimNode, number>();
+
+/**
+ * A list after a watch forgets which lease is the own one. The reference then tells its backend that the own lease was removed;
+ * this port says whole sets of peers, where the same confusion makes it one of them.
+ * Source: flannel pkg/lease/lease.go LeaseWatcher.Reset.
+ */
+export const relistForgetsWhichIsOwn: Mutation = {
+  wrapStore: (store, node) => {
+    listed.set(node, 0);
+    let watched = false;
+    return wrapped(store, {
+      range: async (range, options) => {
+        const result = await store.range(range, options);
+        if (watched && isList(range)) listed.set(node, (listed.get(node) ?? 0) + 1);
+        return result;
+      },
+      watch: (range, fromRevision, options) => {
+        watched ||= isList(range);
+        return store.watch(range, fromRevision, options);
+      },
+    });
+  },
+  wrapSubnetManager: (manager, node) => ({
+    name: manager.name,
+    networkConfig: (signal) => manager.networkConfig(signal),
+    previousLease: (publicIps, signal) => manager.previousLease(publicIps, signal),
+    acquireLease: (...words) => manager.acquireLease(...words),
+    keepLease: (lease, signal) => manager.keepLease(lease, signal),
+    async *watchPeers(own, signal): AsyncGenerator<readonly Lease[]> {
+      for await (const peers of manager.watchPeers(own, signal))
+        yield (listed.get(node) ?? 0) > 0 ? [...peers, own] : peers;
+    },
+    close: () => manager.close(),
+  }),
+};
