@@ -39,3 +39,24 @@ test("a sleep longer than Node's largest timer does not end at once", async () =
   controller.abort(new Error("enough"));
   await expect(sleep).rejects.toThrow("enough");
 });
+
+test("whoever yields goes on after everything that is ready", async () => {
+  const order: string[] = [];
+  setImmediate(() => order.push("ready"));
+  await new SystemClock().yield();
+  order.push("yielded");
+  expect(order).toEqual(["ready", "yielded"]);
+});
+
+test("on a manual clock, whoever yields goes on within the moment, behind those who wait for it", async () => {
+  const clock = new ManualClock();
+  const order: string[] = [];
+  const all = [
+    clock.sleep(0, never).then(() => order.push(`slept ${clock.nowMs()}`)),
+    clock.yield().then(() => order.push(`yielded ${clock.nowMs()}`)),
+  ];
+  expect(order).toEqual([]);
+  await clock.advance(0);
+  await Promise.all(all);
+  expect(order).toEqual(["slept 0", "yielded 0"]);
+});

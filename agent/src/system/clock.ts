@@ -6,4 +6,6 @@ export interface Clock {
   wallClock(): Date;
   /** Resolves after `ms` (split so that no timer exceeds 2³¹−1 ms); rejects with the signal's reason when it aborts. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
+  /** Resolves after everything else that is ready has had its turn: what computes for long calls it between slices. */
+  yield(): Promise<void>;
 }

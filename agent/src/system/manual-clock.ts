@@ -1,5 +1,7 @@
 import type { Clock } from "./clock.ts";
 
+const NEVER = new AbortController().signal;
+
 interface Sleeper {
   readonly wakeMs: number;
   readonly order: number;
@@ -50,6 +52,11 @@ export class ManualClock implements Clock {
       this.#sleepers.push(sleeper);
       signal.addEventListener("abort", abort, { once: true });
     });
+  }
+
+  /** Goes on within this moment, behind those who wait for it already. */
+  yield(): Promise<void> {
+    return this.sleep(0, NEVER);
   }
 
   /** Moves time on by `ms`, letting everything that a sleeper's waking starts run before the next one wakes. */

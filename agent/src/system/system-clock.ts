@@ -19,6 +19,11 @@ export class SystemClock implements Clock {
       await wait(Math.min(leftMs, TIMER_MAX_MS), signal);
     signal.throwIfAborted();
   }
+
+  /** Immediates run after the sockets were read and before the next timers: source Node's event loop guide, phase "check". */
+  yield(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 function wait(ms: number, signal: AbortSignal): Promise<void> {

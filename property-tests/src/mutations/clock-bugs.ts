@@ -8,6 +8,7 @@ export const goesByTheWallClock: Mutation = {
     nowMs: () => clock.wallClock().getTime(),
     wallClock: () => clock.wallClock(),
     sleep: (ms, signal) => clock.sleep(ms, signal),
+    yield: () => clock.yield(),
   }),
 };
 
@@ -28,6 +29,7 @@ export const trustsTimersAfterAPause: Mutation = {
       await clock.sleep(ms, signal);
       if (clock.nowMs() > dueMs + LATE_MS) overslept.add(node);
     },
+    yield: () => clock.yield(),
   }),
   wrapStore: (store, node) =>
     wrapped(store, {

@@ -120,6 +120,10 @@ export class TrueClock implements Clock {
   sleep(ms: number, signal: AbortSignal): Promise<void> {
     return sleepOn(signal, (wake) => this.#time.after(ms, wake));
   }
+
+  yield(): Promise<void> {
+    return new Promise((resolve) => this.#time.after(0, resolve));
+  }
 }
 
 /** What a machine's clocks do wrong; shared by all its agents, one after the other. */
@@ -163,6 +167,10 @@ export class AgentClock implements Clock {
 
   sleep(ms: number, signal: AbortSignal): Promise<void> {
     return sleepOn(signal, (wake) => this.timer(ms, wake));
+  }
+
+  yield(): Promise<void> {
+    return new Promise((resolve) => this.timer(0, resolve));
   }
 
   /** Calls back after `ms` of this machine's time, later when paused then, never after a crash. */
