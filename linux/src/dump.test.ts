@@ -55,8 +55,12 @@ class Answer {
   }
 }
 
-const destinations = (answer: Answer): readonly string[] | undefined =>
-  readDump(answer.bytes, 5, ROUTES)?.map(({ destination }) => destination);
+function destinations(answer: Answer): readonly string[] | undefined {
+  const steps = readDump(answer.bytes, 5, ROUTES);
+  let step = steps.next();
+  while (step.done !== true) step = steps.next();
+  return step.value?.map(({ destination }) => destination);
+}
 
 test("a dump is asked for by its flags", () => {
   expect(toHex(encodeDump(ROUTES, 0))).toBe(

@@ -22,15 +22,22 @@ export function encodeDump<T>(dump: Dump<T>, sequence: number): Uint8Array {
   return writer.bytes;
 }
 
-/** The dumped objects; undefined when the table changed meanwhile. @throws NetlinkError, CodecError */
-export function readDump<T>(
+/** Messages read in one go: about a millisecond's worth. */
+const MESSAGES_PER_STEP = 512;
+
+/**
+ * The dumped objects; undefined when the table changed meanwhile. Yields now and then, so that a reader of a large table can
+ * let others run. @throws NetlinkError, CodecError
+ */
+export function* readDump<T>(
   received: Uint8Array,
   sequence: number,
   dump: Dump<T>,
-): readonly T[] | undefined {
+): Generator<void, readonly T[] | undefined, undefined> {
   const objects: T[] = [];
   const message = new MessageReader(received);
-  while (message.next()) {
+  for (let count = 1; message.next(); count++) {
+    if (count % MESSAGES_PER_STEP === 0) yield;
     if (message.sequence !== sequence) continue;
     if (sawInterruption(message)) return undefined;
     const refusal = readRefusal(message, () => `dump ${dump.what}`);

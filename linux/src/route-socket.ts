@@ -232,7 +232,7 @@ export class RouteSocket {
     for (let attempt = 0; attempt < MAX_DUMP_ATTEMPTS; attempt += 1) {
       const sequence = this.#claimSequences(1);
       const received = await this.#exchange(encodeDump(dump, sequence), false, false);
-      const found = readDump(received, sequence, dump);
+      const found = await inSteps(readDump(received, sequence, dump));
       if (found !== undefined) return found;
     }
     throw new NetlinkError(`dump ${dump.what}, which change all the time`, constants.errno.EINTR);
@@ -258,6 +258,15 @@ export class RouteSocket {
     const first = this.#sequence + 1;
     this.#sequence += count;
     return first;
+  }
+}
+
+/** Lets the event loop serve others between two steps. */
+async function inSteps<T>(steps: Generator<void, T, undefined>): Promise<T> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    await new Promise((resolve) => setImmediate(resolve));
   }
 }
 
