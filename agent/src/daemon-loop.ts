@@ -1,29 +1,37 @@
 /** The one loop that writes to the kernel, and what wakes it. */
 import { AgentError } from "./core/errors.ts";
-import type { Cidr } from "./core/ip.ts";
+import type { Cidr, Ip } from "./core/ip.ts";
 import type { Lease } from "./core/lease.ts";
-import type { Backend, Plan, PlanInput } from "./backends/backend.ts";
-import type { Kernel, RouteLookup } from "./kernel/kernel.ts";
-import { reconcile } from "./kernel/reconcile.ts";
+import { PeerPlans } from "./backends/backend.ts";
+import type { Backend, PlanChange } from "./backends/backend.ts";
+import { BackOff, RETRY_MS_MIN } from "./daemon-back-off.ts";
+import type { Eagerness } from "./daemon-back-off.ts";
+import { Complaints } from "./daemon-complaints.ts";
+import { Counters } from "./daemon-counters.ts";
+import type { Cause, PassKind, ReconcileCounters } from "./daemon-counters.ts";
+import { Schedule } from "./daemon-schedule.ts";
+import type { Kernel, KernelObject, RouteLookup } from "./kernel/kernel.ts";
+import { Mirror, Slices, asWished, identityOf } from "./kernel/reconcile.ts";
+import type { PassReport, Wish, WishChanges, Writing } from "./kernel/reconcile.ts";
 import type { Clock } from "./system/clock.ts";
 import type { Log } from "./system/log.ts";
 import { together } from "./together.ts";
 
-/** Drift that no kernel event told of is found this often (invariant D11). */
-const SWEEP_MS = 10_000;
-/** Kernel events come in bursts, our own changes among them: look once per burst. */
-const KERNEL_EVENT_DELAY_MS = 100;
-/** After a pass in which the kernel refused something; also the delay of kernel events then, which may be echoes of the attempt. */
-const RETRY_MS_MIN = 1_000;
-const RETRY_MS_MAX = 10_000;
+/** After a pass in which the kernel could not be read at all. */
+const UNREADABLE_MS_MAX = 10_000;
+
+/** Asked and read in about a millisecond. */
+const LOOKUPS_AT_ONCE = 256;
 
 export interface Reconciler {
   /** The peers to program from now on; the own lease is not among them. */
   setPeers(peers: readonly Lease[]): void;
-  /** One pass now. Resolves to what the kernel refused. @throws AgentError "kernel-refused" when nothing could be read or sent */
+  /** One whole pass now. Resolves to what the kernel refused. @throws AgentError "kernel-refused" when nothing could be read or sent */
   pass(): Promise<readonly Error[]>;
   /** Passes on every lease change, kernel event and sweep, until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
+  /** What it has done so far, for whoever shows it. */
+  counters(): ReconcileCounters;
 }
 
 interface Parts {
@@ -35,121 +43,288 @@ interface Parts {
   own(): Lease | undefined;
   /** Networks of the configuration before this one: what is ours inside them is left over, and goes (invariant D1). */
   readonly previousNetworks: readonly Cidr[];
+  /** How wished objects are written into the kernel; as they are when absent. */
+  readonly write?: Writing;
 }
 
 export function openReconciler(parts: Parts): Reconciler {
-  const complaints = new Complaints(parts.log);
-  let peers: readonly Lease[] = [];
-  let wake: () => void = () => undefined;
-  let dirty = false;
-  let failed = false;
-  let last: { readonly input: PlanInput; readonly plan: Plan } | undefined;
-  const look = (): void => {
-    dirty = true;
-    wake();
+  const passes = new Passes(parts);
+  return {
+    setPeers: (peers) => passes.setPeers(peers),
+    counters: () => passes.counters,
+    async pass() {
+      const { failures } = await passes.whole("start");
+      return failures.map(({ error }) => error);
+    },
+    run: (signal) =>
+      together(signal, [(stop) => loop(parts, passes, stop), (stop) => watch(parts, passes, stop)]),
   };
+}
 
-  /** Backends plan values from values: as long as nothing it depends on is new, the plan is the one before. */
-  function planFor(input: PlanInput): Plan {
-    if (last !== undefined && isSameInput(last.input, input)) return last.plan;
-    const plan = parts.backend.plan(input);
-    const networks = [...new Set([...plan.scope.networks, ...parts.previousNetworks])];
-    last = { input, plan: { ...plan, scope: { ...plan.scope, networks } } };
-    return last.plan;
+/** What a pass is about to do, planned. */
+interface Planned {
+  readonly wish: Wish;
+  readonly changes: WishChanges;
+}
+
+class Passes {
+  readonly schedule: Schedule = new Schedule();
+  /** Called when there is a reason to look. */
+  wake: () => void = () => undefined;
+  readonly #parts: Parts;
+  readonly #slices: Slices;
+  readonly #mirror: Mirror;
+  readonly #backOff = new BackOff();
+  readonly #counters = new Counters();
+  readonly #complaints: Complaints;
+  #plans: PeerPlans | undefined;
+  /** The lease and the peers that the plans were made for. */
+  #own: Lease | undefined;
+  #taken: readonly Lease[] = [];
+  #peers: readonly Lease[] = [];
+  /** What is refused, as it was complained of. */
+  #refused: ReadonlyMap<string, string> = new Map();
+  #unreadable: readonly string[] = [];
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#slices = new Slices(parts.clock);
+    this.#mirror = new Mirror(parts.kernel, this.#slices);
+    this.#complaints = new Complaints(parts.log);
   }
 
-  async function pass(): Promise<readonly Error[]> {
-    dirty = false;
-    const input = await gather(parts, peers);
-    const plan = planFor(input);
-    const report = await reconcile(parts.kernel, plan);
-    if (report.changes.length > 0)
-      parts.log.info(
-        { changes: report.changes.length, refused: report.failures.length },
-        "reconciled",
-      );
-    complaints.update([
-      ...plan.rejected.map(({ peer, reason }) => `skipping peer ${describe(peer)}: ${reason}`),
-      ...report.failures.map((failure) => failure.error.message),
-    ]);
-    return report.failures.map((failure) => failure.error);
+  get counters(): ReconcileCounters {
+    return this.#counters.values;
   }
 
-  /** Resolves at the next reason to look, or after `ms`. */
-  async function rest(ms: number, signal: AbortSignal): Promise<void> {
-    if (dirty) return;
-    const stop = new AbortController();
-    const woken = new Promise<void>((resolve) => (wake = resolve));
-    const timer = parts.clock.sleep(ms, AbortSignal.any([signal, stop.signal]));
-    await Promise.race([woken, timer.catch(() => undefined)]);
-    stop.abort();
-    signal.throwIfAborted();
+  /** When the next pass is due by itself. */
+  get dueMs(): number {
+    if (this.#hasNews) return 0;
+    return Math.min(this.schedule.next.atMs, this.#backOff.dueMs);
   }
 
-  async function loop(signal: AbortSignal): Promise<void> {
-    let retryMs = RETRY_MS_MIN;
-    for (;;) {
-      await rest(failed ? retryMs : SWEEP_MS, signal);
-      failed = !(await tryPass(pass, complaints));
-      retryMs = failed ? Math.min(retryMs * 2, RETRY_MS_MAX) : RETRY_MS_MIN;
+  setPeers(peers: readonly Lease[]): void {
+    this.#peers = peers;
+    this.wake();
+  }
+
+  look(cause: Cause, delayMs?: number): void {
+    this.schedule.ask(cause, this.#parts.clock.nowMs(), delayMs);
+    this.wake();
+  }
+
+  /** What is due now, the whole kernel first, so that no flood of lease changes puts it off. */
+  async due(): Promise<void> {
+    const nowMs = this.#parts.clock.nowMs();
+    const { atMs, cause } = this.schedule.next;
+    if (atMs <= nowMs) await this.whole(cause);
+    else if (this.#hasNews) await this.#part("lease-change");
+    else if (this.#backOff.dueMs <= nowMs) await this.#part("retry");
+  }
+
+  /** Everything is dumped and compared. @throws AgentError "kernel-refused" when nothing could be read or sent */
+  async whole(cause: Cause): Promise<PassReport> {
+    const { clock } = this.#parts;
+    const beganMs = clock.nowMs();
+    this.schedule.began(beganMs);
+    try {
+      const { wish } = await this.#plan("whole");
+      const report = await this.#mirror.whole(wish, this.#patience(EAGERNESS[cause]));
+      this.#conclude(report, { cause, kind: "whole", beganMs, wish });
+      this.unreadable(undefined);
+      return report;
+    } finally {
+      this.schedule.ended(clock.nowMs());
     }
   }
 
-  return {
-    setPeers(next) {
-      peers = next;
-      look();
-    },
-    pass,
-    async run(signal) {
-      const delayMs = (): number => (failed ? RETRY_MS_MIN : KERNEL_EVENT_DELAY_MS);
-      await together(signal, [loop, (stop) => watchKernel(parts, { look, delayMs }, stop)]);
-    },
-  };
-}
+  /** Only what is wished otherwise than before, and what is due to be tried again. */
+  async #part(cause: Cause): Promise<void> {
+    const beganMs = this.#parts.clock.nowMs();
+    const { wish, changes } = await this.#plan("part");
+    const about = this.#withOpen(wish, changes, cause);
+    if (!this.#mirror.canSkipDump(wish, about)) {
+      await this.whole(cause);
+      return;
+    }
+    const isNew = (identity: string): boolean => !this.#backOff.has(identity);
+    const report = await this.#mirror.part(wish, about, this.#patience("due"));
+    const surprise = report.failures.some(({ change }) => isNew(identityOf(change.object)));
+    this.#conclude(report, { cause, kind: "part", beganMs, wish, about });
+    // The refusal may come of something that the last dump did not show.
+    if (surprise) this.look("retry");
+  }
 
-/** A kernel that cannot be read at all is a reason to try again, not to end: the data path stands meanwhile. */
-async function tryPass(
-  pass: () => Promise<readonly Error[]>,
-  complaints: Complaints,
-): Promise<boolean> {
-  try {
-    return (await pass()).length === 0;
-  } catch (error) {
-    if (!(error instanceof AgentError)) throw error;
-    complaints.update([error.message]);
-    return false;
+  /** What nothing can be done without: complained of until a pass succeeds. */
+  unreadable(message: string | undefined): void {
+    const before = this.#unreadable;
+    this.#unreadable = message === undefined ? [] : [message];
+    this.#complaints.change(this.#unreadable, before);
+  }
+
+  get #hasNews(): boolean {
+    return this.#peers !== this.#taken || this.#parts.own() !== this.#own;
+  }
+
+  #patience(
+    eagerness: Eagerness,
+  ): (identity: string, change: PassReport["held"][number]) => boolean {
+    const { clock } = this.#parts;
+    return (identity, change) => this.#backOff.mayTry(identity, change, clock.nowMs(), eagerness);
+  }
+
+  /** A retry is about all that is left to do; so is a change of something that others may be held for. */
+  #withOpen(wish: Wish, changes: WishChanges, cause: Cause): WishChanges {
+    const { open } = this.#mirror;
+    if (cause !== "retry" && !open.some((identity) => changes.has(identity))) return changes;
+    const about = new Map<string, KernelObject | undefined>(changes);
+    for (const identity of open)
+      if (!about.has(identity)) about.set(identity, wish.objects.get(identity));
+    return about;
+  }
+
+  async #plan(kind: PassKind): Promise<Planned> {
+    const { backend, previousNetworks, write = asWished } = this.#parts;
+    const own = this.#parts.own();
+    if (this.#plans === undefined || this.#own !== own) {
+      this.#complaints.change([], this.#plans?.complaints() ?? []);
+      this.#plans = new PeerPlans(backend.planner, own, write);
+      this.#own = own;
+      this.#taken = [];
+    }
+    const plans = this.#plans;
+    const peers = this.#peers;
+    const { added, removed } = exchanged(this.#taken, peers);
+    const routes = await this.#lookUp(kind === "whole" ? peers : added);
+    const change: PlanChange = await this.#slices.run(plans.update({ added, removed, routes }));
+    this.#taken = peers;
+    this.#counters.planned += change.planned;
+    this.#complaints.change(change.complaints, change.settled);
+    const { scope } = plans.wish;
+    const networks = [...new Set([...scope.networks, ...previousNetworks])];
+    return { wish: { ...plans.wish, scope: { ...scope, networks } }, changes: change.wishes };
+  }
+
+  async #lookUp(peers: readonly Lease[]): Promise<ReadonlyMap<Ip, RouteLookup | undefined>> {
+    const wanted = this.#parts.backend.lookups(peers);
+    const routes = new Map<Ip, RouteLookup | undefined>();
+    for (let start = 0; start < wanted.length; start += LOOKUPS_AT_ONCE) {
+      const batch = wanted.slice(start, start + LOOKUPS_AT_ONCE);
+      const answers = await this.#parts.kernel.routesTo(batch);
+      for (const [index, destination] of batch.entries()) routes.set(destination, answers[index]);
+      await this.#slices.breathe();
+    }
+    return routes;
+  }
+
+  #conclude(
+    report: PassReport,
+    pass: {
+      readonly cause: Cause;
+      readonly kind: PassKind;
+      readonly beganMs: number;
+      readonly wish: Wish;
+      readonly about?: WishChanges;
+    },
+  ): void {
+    const { clock, log } = this.#parts;
+    const { cause, kind, about } = pass;
+    const refused = this.#keepRefusals(report, about, cause);
+    this.#complaints.change(refused.values(), this.#refused.values());
+    this.#refused = refused;
+    const changed = report.changes.length;
+    const seconds = (clock.nowMs() - pass.beganMs) / 1_000;
+    if (changed > 0)
+      log.info({ cause, changes: changed, refused: report.failures.length }, "reconciled");
+    this.#counters.passed({
+      cause,
+      kind,
+      seconds,
+      changed,
+      wanted: pass.wish.objects.size,
+      present: this.#mirror.present,
+      refused: report.failures.length,
+      open: this.#mirror.open.length,
+    });
+  }
+
+  /** All that is refused from now on, by identity. */
+  #keepRefusals(
+    { failures, waiting }: PassReport,
+    about: WishChanges | undefined,
+    cause: Cause,
+  ): ReadonlyMap<string, string> {
+    const nowMs = this.#parts.clock.nowMs();
+    const refused = new Map(about === undefined ? [] : this.#refused);
+    const still = new Set(waiting.map(({ object }) => identityOf(object)));
+    for (const identity of about?.keys() ?? []) if (!still.has(identity)) refused.delete(identity);
+    for (const failure of failures) {
+      still.add(identityOf(failure.change.object));
+      this.#backOff.refused(failure, nowMs, about === undefined);
+    }
+    for (const identity of still) {
+      const error = this.#backOff.errorOf(identity);
+      if (error !== undefined) refused.set(identity, error.message);
+    }
+    // A retry is about all that is open.
+    if (about === undefined || cause === "retry") this.#backOff.forgetAllBut(still);
+    else
+      for (const identity of about.keys()) if (!still.has(identity)) this.#backOff.forget(identity);
+    return refused;
   }
 }
 
-async function gather(parts: Parts, peers: readonly Lease[]): Promise<PlanInput> {
-  const wanted = parts.backend.lookups(peers);
-  const answers = wanted.length === 0 ? [] : await parts.kernel.routesTo(wanted);
-  const routes = new Map(
-    answers.flatMap((answer): [RouteLookup["destination"], RouteLookup][] =>
-      answer === undefined ? [] : [[answer.destination, answer]],
-    ),
-  );
-  return { own: parts.own(), peers, routes };
+/** A kernel event may say that what was in the way is gone; a sweep or another peer's change says nothing of the kind. */
+const EAGERNESS: Record<Cause, Eagerness> = {
+  start: "all",
+  "kernel-event": "soon",
+  retry: "due",
+  sweep: "due",
+  "lease-change": "due",
+};
+
+async function loop(parts: Parts, passes: Passes, signal: AbortSignal): Promise<void> {
+  let unreadableMs = RETRY_MS_MIN;
+  for (;;) {
+    await rest(parts.clock, passes, signal);
+    try {
+      await passes.due();
+      unreadableMs = RETRY_MS_MIN;
+    } catch (error) {
+      // A kernel that cannot be read at all is a reason to try again, not to end: the data path stands meanwhile.
+      if (!(error instanceof AgentError)) throw error;
+      passes.unreadable(error.message);
+      await parts.clock.sleep(unreadableMs, signal);
+      unreadableMs = Math.min(unreadableMs * 2, UNREADABLE_MS_MAX);
+      passes.look("retry", 0);
+    }
+  }
 }
 
-/** Routes are looked up anew for each pass, so with any of them the input counts as another. */
-function isSameInput(a: PlanInput, b: PlanInput): boolean {
-  return a.own === b.own && a.peers === b.peers && a.routes.size === 0 && b.routes.size === 0;
+/** Resolves when a pass is due. */
+async function rest(clock: Clock, passes: Passes, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted();
+    const leftMs = passes.dueMs - clock.nowMs();
+    if (leftMs <= 0) return;
+    const stop = new AbortController();
+    const woken = new Promise<void>((resolve) => (passes.wake = resolve));
+    const timer = clock.sleep(leftMs, AbortSignal.any([signal, stop.signal]));
+    await Promise.race([woken, timer.catch(() => undefined)]);
+    stop.abort();
+  }
 }
 
-async function watchKernel(
-  parts: Parts,
-  { look, delayMs }: { readonly look: () => void; readonly delayMs: () => number },
-  signal: AbortSignal,
-): Promise<void> {
+async function watch(parts: Parts, passes: Passes, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
-      for await (const event of parts.kernel.watch(signal)) {
+      const events = parts.kernel.watch(signal);
+      // What changed between the last dump and this moment was told to nobody.
+      passes.look("kernel-event");
+      for await (const event of events) {
         if (event.kind === "overrun")
           parts.log.warn({}, "kernel events were lost, looking at everything");
-        await parts.clock.sleep(delayMs(), signal);
-        look();
+        passes.look("kernel-event");
       }
     } catch (error) {
       if (signal.aborted) break;
@@ -157,31 +332,21 @@ async function watchKernel(
     }
     if (signal.aborted) break;
     await parts.clock.sleep(RETRY_MS_MIN, signal);
-    look();
   }
   signal.throwIfAborted();
 }
 
-/** Says each complaint once when it begins and once when it ends, however many passes repeat it. */
-class Complaints {
-  readonly #log: Log;
-  #current: ReadonlySet<string> = new Set();
-
-  constructor(log: Log) {
-    this.#log = log;
-  }
-
-  update(messages: readonly string[]): void {
-    const next = new Set(messages);
-    for (const message of next) if (!this.#current.has(message)) this.#log.warn({}, message);
-    for (const message of this.#current)
-      if (!next.has(message)) this.#log.info({ was: message }, "no longer so");
-    this.#current = next;
-  }
-}
-
-function describe(peer: Lease): string {
-  const subnets = [peer.subnets[4], peer.subnets[6]].filter((subnet) => subnet !== undefined);
-  const publicIps = [peer.publicIps[4], peer.publicIps[6]].filter((ip) => ip !== undefined);
-  return `${subnets.join(" ")} of ${publicIps.length === 0 ? "nobody" : publicIps.join(" ")}`;
+/** What tells two lists of leases apart. Lists follow the order of the keys, so as a rule they differ in one stretch only. */
+function exchanged(
+  before: readonly Lease[],
+  after: readonly Lease[],
+): { readonly added: readonly Lease[]; readonly removed: readonly Lease[] } {
+  const shorter = Math.min(before.length, after.length);
+  let start = 0;
+  while (start < shorter && before[start] === after[start]) start++;
+  let end = 0;
+  while (end < shorter - start && before.at(-1 - end) === after.at(-1 - end)) end++;
+  const gone = new Set(before.slice(start, before.length - end));
+  const added = after.slice(start, after.length - end).filter((lease) => !gone.delete(lease));
+  return { added, removed: [...gone] };
 }

@@ -7,13 +7,14 @@ import type { ExternalInterface } from "../core/external-interface.ts";
 import type { Ip } from "../core/ip.ts";
 import type { Lease, LeaseAttributes } from "../core/lease.ts";
 import type { NetworkConfig } from "../core/network-config.ts";
-import type { Kernel, RouteLookup } from "../kernel/kernel.ts";
-import type { DesiredState } from "../kernel/reconcile.ts";
-import type { Rejection } from "./peers.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import type { Plan, PlanInput, Planner } from "./peer-plans.ts";
 import type { Log } from "../system/log.ts";
 import type { Random } from "../system/random.ts";
 
-export { enabledFamilies, selectPeers } from "./peers.ts";
+export { PeerPlans, wholePlan } from "./peer-plans.ts";
+export type { PeerPlan, PeersChange, Plan, PlanChange, PlanInput, Planner } from "./peer-plans.ts";
+export { enabledFamilies } from "./peers.ts";
 export type { Rejection, SelectedPeer } from "./peers.ts";
 
 export interface BackendContext {
@@ -40,23 +41,10 @@ export interface Backend {
   readonly mtu: number;
   /** Addresses whose route decides between direct and encapsulated; empty when the plan does not depend on routes. */
   lookups(peers: readonly Lease[]): readonly Ip[];
-  /**
-   * What the kernel should hold for these leases; only the device itself, and nothing removed, while `own` is undefined.
-   * A family of a peer that cannot be programmed is left out and named in `rejected`; so is a peer of another backend type.
-   */
+  /** What the kernel should hold, peer by peer: what is said of one is true whoever else there is. */
+  readonly planner: Planner;
+  /** The whole of it at once: `wholePlan` of the planner. */
   plan(input: PlanInput): Plan;
   /** Lets go of what `open` holds. Leaves the data path up: pods keep talking while the agent restarts. */
   close(): Promise<void>;
-}
-
-export interface PlanInput {
-  readonly own: Lease | undefined;
-  /** Every peer, own lease not among them. */
-  readonly peers: readonly Lease[];
-  /** Answers to `lookups`, by destination; a destination without a route is absent. */
-  readonly routes: ReadonlyMap<Ip, RouteLookup>;
-}
-
-export interface Plan extends DesiredState {
-  readonly rejected: readonly Rejection[];
 }

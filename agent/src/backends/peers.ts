@@ -1,5 +1,5 @@
 /** Which peers a backend can program: what every backend asks of a lease, whatever it does with it. */
-import { cidrAddress, cidrLength, compareIp, FAMILIES, overlaps } from "../core/ip.ts";
+import { cidrAddress, cidrLength, compareIp, FAMILIES } from "../core/ip.ts";
 import type { Cidr, Family, Ip, PerFamily } from "../core/ip.ts";
 import type { Lease } from "../core/lease.ts";
 import { checkPeerLease } from "../core/lease-validation.ts";
@@ -8,6 +8,7 @@ import type { NetworkConfig } from "../core/network-config.ts";
 /** One family of a peer's lease. */
 export interface SelectedPeer {
   readonly lease: Lease;
+  readonly family: Family;
   readonly subnet: Cidr;
   readonly publicIp: Ip;
   /** As published: unchecked. */
@@ -19,47 +20,35 @@ export interface Rejection {
   readonly reason: string;
 }
 
-export interface Selection {
-  /** In the order of the subnets, whatever the order of the leases. */
-  readonly selected: readonly SelectedPeer[];
-  readonly rejected: readonly Rejection[];
-}
-
 /** Families that the network config gives a range to. */
 export function enabledFamilies(config: NetworkConfig): readonly Family[] {
   return FAMILIES.filter((family) => config.ranges[family] !== undefined);
 }
 
+/** What is asked of every peer. */
+export interface PeerRules {
+  /** `Backend.Type` of the leases to program. */
+  readonly type: string;
+  readonly config: NetworkConfig;
+}
+
+/** One family of a lease; undefined when it has no subnet there. */
+export function peerOf(lease: Lease, family: Family): SelectedPeer | undefined {
+  const { [family]: subnet } = lease.subnets;
+  const { [family]: publicIp } = lease.publicIps;
+  const data = lease.backendData[family];
+  // Without an address it is refused by familyProblem, which names that.
+  return subnet === undefined
+    ? undefined
+    : { lease, family, subnet, publicIp: publicIp ?? ("" as Ip), data };
+}
+
 /**
- * The peers to program in one family. Each family is judged by itself, so that a mistake in one does not cut off the other
- * (spec 10 V9). Of two that cannot both be programmed the one with the lower subnet stays.
+ * What makes a peer unusable by itself, whoever else there is. Each family is judged alone, so that a mistake in one does not cut off
+ * the other (spec 10 V9).
  */
-export function selectPeers(
-  peers: readonly Lease[],
-  {
-    type,
-    family,
-    config,
-    own,
-  }: {
-    readonly type: string;
-    readonly family: Family;
-    readonly config: NetworkConfig;
-    readonly own: Lease;
-  },
-): Selection {
-  const rejected: Rejection[] = [];
-  const selected: SelectedPeer[] = [];
-  const label = `IPv${family}`;
-  for (const peer of inSubnetOrder(peers, family)) {
-    const reason =
-      typeProblem(peer, type) ??
-      familyProblem(peer, family, { config, own }) ??
-      overlapProblem(peer, selected.at(-1));
-    if (reason === undefined) selected.push(peer);
-    else rejected.push({ peer: peer.lease, reason: `${label}: ${reason}` });
-  }
-  return { selected, rejected };
+export function peerProblem(peer: SelectedPeer, rules: PeerRules, own: Lease): string | undefined {
+  return typeProblem(peer, rules.type) ?? familyProblem(peer, rules.config, own);
 }
 
 /** The reason is the same in all families: leases of another backend are none of ours. */
@@ -70,9 +59,9 @@ function typeProblem({ lease }: SelectedPeer, type: string): string | undefined 
 }
 
 function familyProblem(
-  { lease, publicIp }: SelectedPeer,
-  family: Family,
-  { config, own }: { readonly config: NetworkConfig; readonly own: Lease },
+  { lease, family, publicIp }: SelectedPeer,
+  config: NetworkConfig,
+  own: Lease,
 ): string | undefined {
   const { [family]: range } = config.ranges;
   const ranges: PerFamily<NonNullable<typeof range>> =
@@ -84,29 +73,8 @@ function familyProblem(
     : undefined;
 }
 
-/** Subnets are sorted and the selected ones disjoint, so only the last one can reach into the next. */
-function overlapProblem(peer: SelectedPeer, last: SelectedPeer | undefined): string | undefined {
-  return last !== undefined && overlaps(last.subnet, peer.subnet)
-    ? `subnet ${peer.subnet} overlaps ${last.subnet} of ${last.publicIp}`
-    : undefined;
-}
-
-function inSubnetOrder(peers: readonly Lease[], family: Family): readonly SelectedPeer[] {
-  return peers
-    .flatMap((lease): SelectedPeer[] => {
-      const { [family]: subnet } = lease.subnets;
-      const { [family]: publicIp } = lease.publicIps;
-      const data = lease.backendData[family];
-      // Without an address it is refused by familyProblem, which names that.
-      return subnet === undefined
-        ? []
-        : [{ lease, subnet, publicIp: publicIp ?? ("" as Ip), data }];
-    })
-    .toSorted(compareSubnets);
-}
-
 /** By address, then the wider one first; equal subnets by what else tells them apart. */
-function compareSubnets(a: SelectedPeer, b: SelectedPeer): number {
+export function compareSubnets(a: SelectedPeer, b: SelectedPeer): number {
   return (
     compareIp(cidrAddress(a.subnet), cidrAddress(b.subnet)) ||
     cidrLength(a.subnet) - cidrLength(b.subnet) ||

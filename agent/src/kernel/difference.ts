@@ -4,6 +4,8 @@ import { cidrAddress, familyOf } from "../core/ip.ts";
 import { identityOf, isCompatible, isExclusive, isSame, linkOfSysctl } from "./identity.ts";
 import type { Address, Change, KernelObject, Link, Route, Scope, Sysctl } from "./kernel.ts";
 import { isMadeByKernel, isOurs } from "./scope.ts";
+import { finish } from "./slices.ts";
+import type { Steps } from "./slices.ts";
 
 /** What a kernel should hold within a scope. */
 export interface DesiredState {
@@ -26,6 +28,19 @@ export interface Comparison {
   /** Batches in the order to apply them; what one refuses decides what a later one may do. */
   readonly stages: readonly (readonly Change[])[];
   readonly blocked: readonly BlockedRoute[];
+  /** What the kernel held before, by identity. */
+  readonly actual: ReadonlyMap<string, readonly KernelObject[]>;
+}
+
+/** The same, held for good: by identity, so that one object can be looked up and exchanged. */
+export interface Wish {
+  readonly scope: Scope;
+  readonly objects: ReadonlyMap<string, KernelObject>;
+  readonly additive: boolean;
+}
+
+export function wishOf({ scope, objects, additive = false }: DesiredState): Wish {
+  return { scope, objects: uniqueByIdentity(objects), additive };
 }
 
 /** All changes in order; empty when the kernel holds the wish. `actual` is a dump of the wish's scope. */
@@ -33,15 +48,16 @@ export function difference(
   actual: readonly KernelObject[],
   desired: DesiredState,
 ): readonly Change[] {
-  return compare(actual, desired).stages.flat();
+  return finish(compare(actual, wishOf(desired))).stages.flat();
 }
 
 /**
  * The difference in stages. A frame to a peer follows route → neighbour → FDB entry, so they come into being from the right and go from
  * the left: at no instant does one name another that is not there, also while a peer's MAC changes (invariant D3).
  */
-export function compare(actual: readonly KernelObject[], desired: DesiredState): Comparison {
-  const work = new Work(actual, desired);
+export function* compare(actual: readonly KernelObject[], wish: Wish): Steps<Comparison> {
+  const work = new Work(wish);
+  yield* work.compare(actual);
   const stages = [
     [...removals(work.inTheWay), ...puts(work.put.link)],
     [...puts(work.put.sysctl), ...puts(work.put.address), ...puts(work.put.fdb)],
@@ -51,7 +67,11 @@ export function compare(actual: readonly KernelObject[], desired: DesiredState):
     removals(work.remove.neighbour),
     [...removals(work.remove.fdb), ...removals(work.remove.address), ...removals(work.remove.link)],
   ];
-  return { stages: stages.filter((stage) => stage.length > 0), blocked: work.blocked };
+  return {
+    stages: stages.filter((stage) => stage.length > 0),
+    blocked: work.blocked,
+    actual: work.actual,
+  };
 }
 
 type ByKind = Record<KernelObject["kind"], KernelObject[]>;
@@ -67,11 +87,10 @@ class Work {
   /** Removals and puts in turn, of routes that the kernel does not replace by itself. */
   readonly exchanges: Change[] = [];
   readonly blocked: BlockedRoute[] = [];
-  readonly #additive: boolean;
-  readonly #desired: readonly KernelObject[];
+  /** In dump order: the kernel allows several routes and addresses of one identity. */
+  readonly actual = new Map<string, KernelObject[]>();
+  readonly #wish: Wish;
   readonly #isOurs: (object: KernelObject) => boolean;
-  readonly #wanted: ReadonlyMap<string, KernelObject>;
-  readonly #actual: ReadonlyMap<string, readonly KernelObject[]>;
   /** Links that are not there yet when the rest is put. */
   readonly #created = new Set<string>();
   /** Links whose neighbours the kernel drops, since their own MAC changes. Source: net/core/neighbour.c neigh_changeaddr. */
@@ -79,19 +98,36 @@ class Work {
   /** Links that go, with all they carry. */
   readonly #leaving = new Set<string>();
 
-  constructor(actual: readonly KernelObject[], desired: DesiredState) {
-    this.#additive = desired.additive ?? false;
-    this.#isOurs = isOurs(desired.scope);
-    this.#desired = desired.objects;
-    this.#wanted = uniqueByIdentity(desired.objects);
+  constructor(wish: Wish) {
+    this.#wish = wish;
+    this.#isOurs = isOurs(wish.scope);
+  }
+
+  *compare(actual: readonly KernelObject[]): Steps<void> {
     const links = actual.filter((object) => object.kind === "link");
-    for (const object of desired.objects)
+    for (const object of this.#wish.objects.values()) {
       if (object.kind === "link") this.#compareLink(object, links);
+      yield;
+    }
     for (const link of links) this.#compareUnwantedLink(link);
-    this.#actual = groupByIdentity(actual.filter((object) => this.#remains(object)));
-    for (const object of desired.objects) this.#compareWanted(object);
-    for (const [identity, objects] of this.#actual)
-      if (!this.#wanted.has(identity)) objects.forEach((object) => this.#drop(object));
+    for (const object of actual) {
+      addTo(this.actual, object);
+      yield;
+    }
+    for (const [identity, object] of this.#wish.objects) {
+      this.#compareWanted(object, this.#remaining(this.actual.get(identity) ?? []));
+      yield;
+    }
+    for (const [identity, objects] of this.actual) {
+      if (!this.#wish.objects.has(identity))
+        this.#remaining(objects).forEach((object) => this.#drop(object));
+      yield;
+    }
+  }
+
+  #remaining(objects: readonly KernelObject[]): readonly KernelObject[] {
+    if (this.#created.size === 0 && this.#readdressed.size === 0) return objects;
+    return objects.filter((object) => this.#remains(object));
   }
 
   #compareLink(wanted: Link, links: readonly Link[]): void {
@@ -119,14 +155,13 @@ class Work {
   }
 
   #compareUnwantedLink(link: Link): void {
-    if (this.#wanted.has(identityOf(link)) || this.#leaving.has(link.name)) return;
-    if (this.#additive || !this.#isOurs(link)) return;
+    if (this.#wish.objects.has(identityOf(link)) || this.#leaving.has(link.name)) return;
+    if (this.#wish.additive || !this.#isOurs(link)) return;
     this.remove.link.push(link);
     this.#leaving.add(link.name);
   }
 
-  #compareWanted(wanted: KernelObject): void {
-    const found = this.#actual.get(identityOf(wanted)) ?? [];
+  #compareWanted(wanted: KernelObject, found: readonly KernelObject[]): void {
     switch (wanted.kind) {
       case "link":
         return;
@@ -179,7 +214,7 @@ class Work {
   }
 
   #drop(object: KernelObject): void {
-    if (this.#additive || object.kind === "link" || this.#leaving.has(linkOf(object))) return;
+    if (this.#wish.additive || object.kind === "link" || this.#leaving.has(linkOf(object))) return;
     if (!this.#isOurs(object)) return;
     if (object.kind === "address" && this.#isGateway(object)) this.ownGateways.push(object);
     else this.remove[object.kind].push(object);
@@ -187,7 +222,9 @@ class Work {
 
   #isGateway({ address }: Address): boolean {
     const ip = cidrAddress(address);
-    return this.#desired.some((object) => object.kind === "route" && object.gateway === ip);
+    for (const object of this.#wish.objects.values())
+      if (object.kind === "route" && object.gateway === ip) return true;
+    return false;
   }
 }
 
@@ -223,16 +260,9 @@ function uniqueByIdentity(objects: readonly KernelObject[]): ReadonlyMap<string,
   return byIdentity;
 }
 
-/** What has the same identity, in dump order: the kernel allows several routes and addresses. */
-export function groupByIdentity(
-  objects: readonly KernelObject[],
-): ReadonlyMap<string, readonly KernelObject[]> {
-  const groups = new Map<string, KernelObject[]>();
-  for (const object of objects) {
-    const identity = identityOf(object);
-    const group = groups.get(identity);
-    if (group === undefined) groups.set(identity, [object]);
-    else group.push(object);
-  }
-  return groups;
+function addTo(groups: Map<string, KernelObject[]>, object: KernelObject): void {
+  const identity = identityOf(object);
+  const group = groups.get(identity);
+  if (group === undefined) groups.set(identity, [object]);
+  else group.push(object);
 }

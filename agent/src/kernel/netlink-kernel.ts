@@ -134,34 +134,31 @@ export class NetlinkKernel implements Kernel {
     const watched = links.filter((link) => scope.links.includes(link.name));
     this.#watchedLinks = new Set(watched.map((link) => link.index));
     const objects: KernelObject[] = watched.map((link) => linkOf(link, names));
-    for (const link of watched) objects.push(...(await this.#carriedBy(link)));
-    objects.push(...(await this.#routes(scope, names)));
+    for (const link of watched) await this.#carriedBy(link, objects);
+    await this.#routes(scope, names, objects);
     for (const path of scope.sysctls) objects.push(...(await this.#sysctl(path)));
     return objects;
   }
 
-  async #carriedBy({ index, name }: LinuxLink): Promise<readonly KernelObject[]> {
+  async #carriedBy({ index, name }: LinuxLink, objects: KernelObject[]): Promise<void> {
     const filter = { linkIndex: index };
     const addresses = await this.#socket.addresses(filter);
     const neighbours = await this.#socket.neighbours(filter);
     const fdb = await this.#socket.fdbEntries(filter);
-    return [
-      ...addresses.map((state) => addressOf(name, state)),
-      ...neighbours.map((entry) => neighbourOf(name, entry)),
-      ...fdb.map((entry) => fdbEntryOf(name, entry)),
-    ].filter((object) => object !== undefined);
+    await collect(objects, addresses, (state) => addressOf(name, state));
+    await collect(objects, neighbours, (entry) => neighbourOf(name, entry));
+    await collect(objects, fdb, (entry) => fdbEntryOf(name, entry));
   }
 
-  async #routes(scope: Scope, names: LinkNames): Promise<readonly KernelObject[]> {
-    const found: KernelObject[] = [];
+  async #routes(scope: Scope, names: LinkNames, objects: KernelObject[]): Promise<void> {
+    const isCovered = covers(scope);
     for (const family of ["inet", "inet6"] as const) {
       const states = await this.#socket.routes({ family, table: MAIN_TABLE, type: "unicast" });
-      for (const state of states) {
+      await collect(objects, states, (state) => {
         const route = routeOf(state, names);
-        if (route !== undefined) found.push(route);
-      }
+        return route !== undefined && isCovered(route) ? route : undefined;
+      });
     }
-    return found.filter(covers(scope));
   }
 
   async #sysctl(path: string): Promise<readonly Sysctl[]> {
@@ -228,6 +225,23 @@ function interfaceAddress(state: AddressState): readonly InterfaceAddress[] {
   const { deprecated, permanent, secondary } = state;
   // One flag with two meanings. Source: linux/if_addr.h IFA_F_SECONDARY, IFA_F_TEMPORARY.
   return [{ address, deprecated, permanent, temporary: secondary && familyOf(address) === 6 }];
+}
+
+/** Translated in one go: about a millisecond's worth. */
+const OBJECTS_PER_STEP = 1_024;
+
+/** Adds what netlink's objects are in the port's words, letting the event loop serve others now and then. */
+async function collect<T>(
+  objects: KernelObject[],
+  states: readonly T[],
+  translate: (state: T) => KernelObject | undefined,
+): Promise<void> {
+  for (const [index, state] of states.entries()) {
+    if (index % OBJECTS_PER_STEP === OBJECTS_PER_STEP - 1)
+      await new Promise((resolve) => setImmediate(resolve));
+    const object = translate(state);
+    if (object !== undefined) objects.push(object);
+  }
 }
 
 function translated<T>(act: () => T): T {

@@ -10,9 +10,9 @@
  */
 import { AgentError } from "../../core/errors.ts";
 import { openObject } from "../../core/json-object.ts";
-import { enabledFamilies } from "../backend.ts";
+import { enabledFamilies, wholePlan } from "../backend.ts";
 import type { Backend, BackendContext, BackendDefinition } from "../backend.ts";
-import { TYPE, planHostGw } from "./plan.ts";
+import { TYPE, hostGwPlanner } from "./plan.ts";
 
 export const hostGw: BackendDefinition = { type: TYPE, open: openHostGw };
 
@@ -38,11 +38,13 @@ async function openHostGw({
         `your PublicIP differs from interface IP, meaning that probably you're on a NAT, which is not supported by host-gw backend: ${publicIp} is not ${address} of ${link}`,
       );
   }
+  const planner = hostGwPlanner({ config, link });
   return {
     attributes: { publicIps, backendType: TYPE, backendData: {} },
     mtu,
     lookups: () => [],
-    plan: (input) => planHostGw({ config, link }, input),
+    planner,
+    plan: (input) => wholePlan(planner, input),
     close: () => Promise.resolve(),
   };
 }

@@ -25,13 +25,12 @@ import { localMac } from "../../core/mac.ts";
 import type { Mac } from "../../core/mac.ts";
 import type { Kernel, Link } from "../../kernel/kernel.ts";
 import { isCompatible } from "../../kernel/reconcile.ts";
-import type { Log } from "../../system/log.ts";
-import { enabledFamilies } from "../backend.ts";
+import { enabledFamilies, wholePlan } from "../backend.ts";
 import type { Backend, BackendContext, BackendDefinition } from "../backend.ts";
 import { formatVxlanData, parseVxlanData, parseVxlanOptions } from "./config.ts";
 import type { VxlanOptions } from "./config.ts";
-import { TYPE, deviceName, planVxlan } from "./plan.ts";
-import type { VxlanPlan, VxlanSetup } from "./plan.ts";
+import { TYPE, deviceName, vxlanPlanner } from "./plan.ts";
+import type { VxlanSetup } from "./plan.ts";
 
 /**
  * Bytes that encapsulation adds: outer IPv4 (20) or IPv6 (40), UDP (8), VXLAN (8), inner Ethernet (14).
@@ -61,7 +60,7 @@ async function openVxlan(context: BackendContext): Promise<Backend> {
     devices,
   };
   const wanted = Object.values(devices);
-  const warnings = new VniWarnings(log, options.vni);
+  const planner = vxlanPlanner(setup);
   return {
     attributes: {
       publicIps: externalInterface.publicIps,
@@ -73,11 +72,8 @@ async function openVxlan(context: BackendContext): Promise<Backend> {
       options.directRouting
         ? [...new Set(peers.flatMap(({ publicIps }) => Object.values(publicIps)))]
         : [],
-    plan(input) {
-      const plan = planVxlan(setup, input);
-      warnings.update(plan.strangeVnis);
-      return plan;
-    },
+    planner,
+    plan: (input) => wholePlan(planner, input),
     close: () => Promise.resolve(),
   };
 }
@@ -171,32 +167,6 @@ function previousMac({ previousLease, log }: BackendContext, family: Family): Ma
     if (!(error instanceof AgentError)) throw error;
     log.warn({ err: error }, "our previous lease has unusable data, choosing a new VTEP MAC");
     return undefined;
-  }
-}
-
-/** Peers with another VNI: programmed as the reference does, but most likely a mistake (spec 10 V11). Said once for each. */
-class VniWarnings {
-  readonly #log: Log;
-  readonly #ours: number;
-  #said: ReadonlySet<string> = new Set();
-
-  constructor(log: Log, ours: number) {
-    this.#log = log;
-    this.#ours = ours;
-  }
-
-  update(strange: VxlanPlan["strangeVnis"]): void {
-    const now = new Set<string>();
-    for (const { peer, vni } of strange) {
-      const key = `${peer.subnet} ${vni}`;
-      now.add(key);
-      if (!this.#said.has(key))
-        this.#log.warn(
-          { subnet: peer.subnet, publicIp: peer.publicIp, vni, ours: this.#ours },
-          "peer uses another VNI: its packets will not arrive",
-        );
-    }
-    this.#said = now;
   }
 }
 

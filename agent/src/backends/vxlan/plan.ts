@@ -1,15 +1,16 @@
-/** Leases → what the kernel should hold for vxlan: pure values. Source: spec 05 sections 2.3 and 2.4. */
+/** One lease → what the kernel should hold for vxlan: pure values. Source: spec 05 sections 2.3 and 2.4. */
+import { assert } from "../../core/assert.ts";
 import { AgentError } from "../../core/errors.ts";
 import { cidrAddress, hostCidr } from "../../core/ip.ts";
-import type { Family, Ip, PerFamily } from "../../core/ip.ts";
+import type { Family, PerFamily } from "../../core/ip.ts";
+import type { Lease } from "../../core/lease.ts";
 import type { Mac } from "../../core/mac.ts";
 import type { NetworkConfig } from "../../core/network-config.ts";
 import { ROUTE_PROTOCOL_BOOT, ROUTE_PROTOCOL_TWILL } from "../../kernel/kernel.ts";
 import type { KernelObject, Link, RouteLookup } from "../../kernel/kernel.ts";
-import { enabledFamilies, selectPeers } from "../backend.ts";
-import type { Plan, PlanInput, Rejection, SelectedPeer } from "../backend.ts";
+import { enabledFamilies } from "../backend.ts";
+import type { PeerPlan, Plan, Planner, SelectedPeer } from "../backend.ts";
 import { parseVxlanData } from "./config.ts";
-import type { VxlanData } from "./config.ts";
 
 export const TYPE = "vxlan";
 
@@ -22,34 +23,25 @@ export interface VxlanSetup {
   readonly devices: PerFamily<Link>;
 }
 
-export interface VxlanPlan extends Plan {
-  /** Peers that publish another VNI than ours. */
-  readonly strangeVnis: readonly { readonly peer: SelectedPeer; readonly vni: number }[];
-}
-
 /** `flannel.1`, `flannel-v6.1`: the names peers of the same node's next agent look for. */
 export function deviceName(family: Family, vni: number): string {
   return family === 4 ? `flannel.${vni}` : `flannel-v6.${vni}`;
 }
 
-export function planVxlan(setup: VxlanSetup, input: PlanInput): VxlanPlan {
-  const objects: KernelObject[] = [];
-  const rejected: Rejection[] = [];
-  const strangeVnis: { peer: SelectedPeer; vni: number }[] = [];
-  for (const family of enabledFamilies(setup.config)) {
-    const { [family]: device } = setup.devices;
-    if (device === undefined) continue;
-    const part = new FamilyPlan(setup, device, family, input);
-    objects.push(...part.objects);
-    rejected.push(...part.rejected);
-    strangeVnis.push(...part.strangeVnis);
-  }
+export function vxlanPlanner(setup: VxlanSetup): Planner {
+  const { config, devices } = setup;
+  const families = enabledFamilies(config).filter((family) => devices[family] !== undefined);
   return {
+    type: TYPE,
+    config,
     scope: scopeOf(setup),
-    objects,
-    rejected,
-    strangeVnis,
-    additive: input.own === undefined,
+    families: (own) => families.filter((family) => own.subnets[family] !== undefined),
+    planNode: (own) => families.flatMap((family) => planDevice(devices[family], own, family)),
+    planPeer(peer, route) {
+      const { [peer.family]: device } = devices;
+      assert(device !== undefined, "a peer is planned in a family that has a device");
+      return planPeer(setup, device, peer, route);
+    },
   };
 }
 
@@ -68,110 +60,80 @@ function acceptRaPath(link: string): string {
   return `net/ipv6/conf/${link}/accept_ra`;
 }
 
-class FamilyPlan {
-  readonly objects: KernelObject[] = [];
-  readonly rejected: Rejection[] = [];
-  readonly strangeVnis: { peer: SelectedPeer; vni: number }[] = [];
-  readonly #setup: VxlanSetup;
-  readonly #device: Link;
-  readonly #family: Family;
-  readonly #routes: ReadonlyMap<Ip, RouteLookup>;
-  /** Where the FDB sends frames for a MAC, and for whom first. */
-  readonly #byMac = new Map<Mac, SelectedPeer>();
-
-  constructor(setup: VxlanSetup, device: Link, family: Family, input: PlanInput) {
-    this.#setup = setup;
-    this.#device = device;
-    this.#family = family;
-    this.#routes = input.routes;
-    this.objects.push(device, {
-      kind: "sysctl",
-      path: acceptRaPath(device.name),
-      value: "0",
-      optional: true,
-    });
-    const { own } = input;
-    const subnet = own?.subnets[family];
-    if (own === undefined || subnet === undefined) return;
-    this.objects.push({
+function planDevice(
+  device: Link | undefined,
+  own: Lease | undefined,
+  family: Family,
+): readonly KernelObject[] {
+  if (device === undefined) return [];
+  const path = acceptRaPath(device.name);
+  const objects: KernelObject[] = [device, { kind: "sysctl", path, value: "0", optional: true }];
+  const subnet = own?.subnets[family];
+  if (subnet !== undefined)
+    objects.push({
       kind: "address",
       link: device.name,
       address: hostCidr(cidrAddress(subnet)),
     });
-    const { config } = setup;
-    const { selected, rejected } = selectPeers(input.peers, { type: TYPE, family, config, own });
-    this.rejected.push(...rejected);
-    for (const peer of selected) this.#addPeer(peer);
-  }
+  return objects;
+}
 
-  #addPeer(peer: SelectedPeer): void {
-    const data = this.#read(peer);
-    if (data === undefined) return;
-    if (data.vni !== undefined && data.vni !== this.#setup.vni)
-      this.strangeVnis.push({ peer, vni: data.vni });
-    const direct = this.#directLink(peer.publicIp);
-    if (direct === undefined) this.#encapsulate(peer, data.vtepMac);
-    else
-      this.objects.push({
-        kind: "route",
-        destination: peer.subnet,
-        gateway: peer.publicIp,
-        link: direct,
-        onlink: false,
-        protocol: ROUTE_PROTOCOL_TWILL,
-      });
-  }
+/** @throws AgentError "config-invalid" for data that cannot be used */
+function planPeer(
+  setup: VxlanSetup,
+  device: Link,
+  peer: SelectedPeer,
+  route: RouteLookup | undefined,
+): PeerPlan {
+  const { vni, vtepMac } = parseVxlanData(peer.data);
+  if (vtepMac === device.mac)
+    throw new AgentError("config-invalid", `VtepMAC ${vtepMac} is this node's own`);
+  const direct = directLink(setup, route);
+  return {
+    objects:
+      direct === undefined ? encapsulated(device.name, peer, vtepMac) : [directRoute(direct, peer)],
+    // An FDB sends a MAC to one place. Two leases of one node may share it.
+    claim: { what: `VtepMAC ${vtepMac}`, holder: peer.publicIp },
+    // Programmed as the reference does, but most likely a mistake (spec 10 V11).
+    ...(vni === undefined || vni === setup.vni
+      ? {}
+      : { warning: `uses VNI ${vni}, ours is ${setup.vni}: its packets will not arrive` }),
+  };
+}
 
-  /** Undefined, and the peer rejected, for data that cannot be used. */
-  #read(peer: SelectedPeer): VxlanData | undefined {
-    try {
-      const data = parseVxlanData(peer.data);
-      const problem = this.#macProblem(peer, data.vtepMac);
-      if (problem === undefined) return data;
-      this.#reject(peer, problem);
-    } catch (error) {
-      if (!(error instanceof AgentError)) throw error;
-      this.#reject(peer, error.message);
-    }
-    return undefined;
-  }
+/** The device a peer is on the same segment of; undefined when packets for it need the tunnel. */
+function directLink(setup: VxlanSetup, route: RouteLookup | undefined): string | undefined {
+  if (!setup.directRouting || route?.gateway !== undefined) return undefined;
+  return route?.link;
+}
 
-  /** An FDB sends a MAC to one place. Two leases of one node may share it. */
-  #macProblem(peer: SelectedPeer, mac: Mac): string | undefined {
-    if (mac === this.#device.mac) return `VtepMAC ${mac} is this node's own`;
-    const first = this.#byMac.get(mac);
-    if (first === undefined) this.#byMac.set(mac, peer);
-    else if (first.publicIp !== peer.publicIp)
-      return `VtepMAC ${mac} is that of ${first.subnet} at ${first.publicIp}`;
-    return undefined;
-  }
+function directRoute(link: string, { subnet, publicIp }: SelectedPeer): KernelObject {
+  return {
+    kind: "route",
+    destination: subnet,
+    gateway: publicIp,
+    link,
+    onlink: false,
+    protocol: ROUTE_PROTOCOL_TWILL,
+  };
+}
 
-  #reject(peer: SelectedPeer, reason: string): void {
-    this.rejected.push({ peer: peer.lease, reason: `IPv${this.#family}: ${reason}` });
-  }
-
-  /** The device a peer is on the same segment of; undefined when packets for it need the tunnel. */
-  #directLink(publicIp: Ip): string | undefined {
-    if (!this.#setup.directRouting) return undefined;
-    const route = this.#routes.get(publicIp);
-    return route === undefined || route.gateway !== undefined ? undefined : route.link;
-  }
-
-  #encapsulate(peer: SelectedPeer, mac: Mac): void {
-    const link = this.#device.name;
-    const gateway = cidrAddress(peer.subnet);
-    this.objects.push(
-      { kind: "neighbour", link, address: gateway, mac },
-      {
-        kind: "route",
-        destination: peer.subnet,
-        gateway,
-        link,
-        onlink: true,
-        protocol: ROUTE_PROTOCOL_BOOT,
-      },
-    );
-    const first = this.#byMac.get(mac);
-    if (first === peer) this.objects.push({ kind: "fdb", link, mac, destination: peer.publicIp });
-  }
+function encapsulated(
+  link: string,
+  { subnet, publicIp }: SelectedPeer,
+  mac: Mac,
+): readonly KernelObject[] {
+  const gateway = cidrAddress(subnet);
+  return [
+    { kind: "neighbour", link, address: gateway, mac },
+    {
+      kind: "route",
+      destination: subnet,
+      gateway,
+      link,
+      onlink: true,
+      protocol: ROUTE_PROTOCOL_BOOT,
+    },
+    { kind: "fdb", link, mac, destination: publicIp },
+  ];
 }

@@ -1,0 +1,383 @@
+/**
+ * Which peers are programmed, and what the kernel holds for them: the same for the same leases, whatever their order and whatever
+ * came before. A backend plans one peer at a time, as if there were no other; what depends on others is decided here, in two steps:
+ *
+ *   leases ─► sound by itself? ─► no sound subnet around it? ─► planner.planPeer ─► nobody lower has its claim? ─► wishes
+ *
+ * Subnets contain each other or are apart. So of overlapping ones the outermost sound one is programmed, and nothing else has to be known
+ * of the rest; of peers with one claim the one with the lowest subnet is. A changed lease is therefore asked about together with
+ * the few that overlap it or claim the same, not with all.
+ */
+import { assert } from "../core/assert.ts";
+import { AgentError } from "../core/errors.ts";
+import type { Family, Ip } from "../core/ip.ts";
+import type { Lease } from "../core/lease.ts";
+import type { KernelObject, RouteLookup, Scope } from "../kernel/kernel.ts";
+import { Wishes, asWished, finish, identityOf } from "../kernel/reconcile.ts";
+import type { DesiredState, Steps, Wish, WishChanges, Writing } from "../kernel/reconcile.ts";
+import { compareSubnets, peerOf, peerProblem } from "./peers.ts";
+import type { PeerRules, Rejection, SelectedPeer } from "./peers.ts";
+import { SubnetIndex } from "./subnet-index.ts";
+
+/** A backend's plan, one piece at a time: pure functions of values. */
+export interface Planner extends PeerRules {
+  readonly scope: Scope;
+  /** The families in which peers of this lease's node are programmed. */
+  families(own: Lease): readonly Family[];
+  /** What the node holds whatever its peers: devices and their addresses, only the devices while `own` is undefined. */
+  planNode(own: Lease | undefined): readonly KernelObject[];
+  /**
+   * What one family of one peer needs, whoever else there is; `route` is the way to its public IP where `lookups` asked for that.
+   * @throws AgentError for a peer that cannot be programmed
+   */
+  planPeer(peer: SelectedPeer, route: RouteLookup | undefined): PeerPlan;
+}
+
+export interface PeerPlan {
+  readonly objects: readonly KernelObject[];
+  /** What only one holder can have: of peers with the same `what` and other holders the one with the lowest subnet stays. */
+  readonly claim?: { readonly what: string; readonly holder: Ip };
+  /** Programmed, but most likely a mistake of that peer: what, and what follows. */
+  readonly warning?: string;
+}
+
+export interface PlanInput {
+  readonly own: Lease | undefined;
+  /** Every peer, own lease not among them. */
+  readonly peers: readonly Lease[];
+  /** Answers to `lookups`, by destination; a destination without a route is absent. */
+  readonly routes: ReadonlyMap<Ip, RouteLookup>;
+}
+
+/**
+ * What the kernel should hold for these leases; only the device itself, and nothing removed, while `own` is undefined.
+ * A family of a peer that cannot be programmed is left out and named in `rejected`; so is a peer of another backend type.
+ */
+export interface Plan extends DesiredState {
+  readonly rejected: readonly Rejection[];
+  /** Peers that are programmed, but most likely in vain. */
+  readonly warnings: readonly Rejection[];
+}
+
+/** What is new since the last plan. */
+export interface PeersChange {
+  readonly added: readonly Lease[];
+  readonly removed: readonly Lease[];
+  /** Answers to `lookups`; undefined where the kernel has no route. */
+  readonly routes: ReadonlyMap<Ip, RouteLookup | undefined>;
+}
+
+/** What follows from it. */
+export interface PlanChange {
+  readonly wishes: WishChanges;
+  /** Why peers are left out or are likely to be cut off, from now on and no longer. */
+  readonly complaints: readonly string[];
+  readonly settled: readonly string[];
+  /** How many times a peer was planned for this. */
+  readonly planned: number;
+}
+
+/** One family of one peer, and what became of it. */
+interface Candidate {
+  readonly peer: SelectedPeer;
+  /** What is wrong with it by itself. */
+  readonly problem: string | undefined;
+  /** While no sound subnet is around it. */
+  plan: PeerPlan | { readonly refused: string } | undefined;
+  /** What is wished for it now. */
+  objects: readonly KernelObject[];
+  rejection: string | undefined;
+  warning: string | undefined;
+  /** Its lease is no more. */
+  isGone: boolean;
+}
+
+type Verdict = Pick<Candidate, "objects" | "rejection" | "warning">;
+
+const NOTHING: readonly KernelObject[] = [];
+
+export class PeerPlans {
+  readonly #planner: Planner;
+  readonly #own: Lease | undefined;
+  readonly #families: readonly Family[];
+  readonly #wishes: Wishes;
+  readonly #candidates = new Map<Lease, readonly Candidate[]>();
+  readonly #sound: ReadonlyMap<Family, SubnetIndex<Candidate>>;
+  /** By family and `claim.what`. */
+  readonly #claims = new Map<string, Set<Candidate>>();
+  readonly #routes = new Map<Ip, RouteLookup>();
+  #planned = 0;
+
+  /** @param write how wished objects are written into the kernel */
+  constructor(planner: Planner, own: Lease | undefined, write: Writing = asWished) {
+    this.#planner = planner;
+    this.#own = own;
+    this.#families = own === undefined ? [] : planner.families(own);
+    this.#sound = new Map(
+      this.#families.map((family) => [
+        family,
+        new SubnetIndex<Candidate>((a, b) => compareSubnets(a.peer, b.peer)),
+      ]),
+    );
+    this.#wishes = new Wishes(write);
+    for (const object of planner.planNode(own)) this.#wishes.add(object);
+  }
+
+  get wish(): Wish {
+    const { scope } = this.#planner;
+    return { scope, objects: this.#wishes.objects, additive: this.#own === undefined };
+  }
+
+  /** What is said of peers now. */
+  complaints(): readonly string[] {
+    return [...this.#candidates.values()]
+      .flat()
+      .map(complaintOf)
+      .filter((complaint) => complaint !== undefined);
+  }
+
+  /** Every peer family that was judged, in the order of the subnets within each family. */
+  candidates(): readonly Readonly<Candidate>[] {
+    const all = [...this.#candidates.values()].flat();
+    return this.#families.flatMap((family) =>
+      all
+        .filter(({ peer }) => peer.family === family)
+        .toSorted((a, b) => compareSubnets(a.peer, b.peer)),
+    );
+  }
+
+  /** Takes in a change. Leases are told apart as objects: a lease with new attributes is one removed and one added. */
+  *update({ added, removed, routes }: PeersChange): Steps<PlanChange> {
+    this.#planned = 0;
+    const changed = new Set<Candidate>();
+    for (const lease of removed) {
+      for (const candidate of this.#candidates.get(lease) ?? []) this.#leave(candidate, changed);
+      this.#candidates.delete(lease);
+      yield;
+    }
+    for (const lease of added) {
+      if (!this.#candidates.has(lease)) this.#enter(lease, changed);
+      yield;
+    }
+    const claims = new Set<string>();
+    this.#reroute(routes, changed, claims);
+    for (const candidate of changed) {
+      this.#plan(candidate, claims);
+      yield;
+    }
+    for (const claim of claims)
+      for (const candidate of this.#claims.get(claim) ?? []) changed.add(candidate);
+    return yield* this.#publish(changed);
+  }
+
+  #enter(lease: Lease, changed: Set<Candidate>): void {
+    const own = this.#own;
+    if (own === undefined) return;
+    const candidates: Candidate[] = [];
+    for (const family of this.#families) {
+      const peer = peerOf(lease, family);
+      if (peer === undefined) continue;
+      const candidate: Candidate = {
+        peer,
+        problem: peerProblem(peer, this.#planner, own),
+        plan: undefined,
+        objects: NOTHING,
+        rejection: undefined,
+        warning: undefined,
+        isGone: false,
+      };
+      candidates.push(candidate);
+      changed.add(candidate);
+      if (candidate.problem !== undefined) continue;
+      const index = this.#index(family);
+      if (index.add(peer.subnet, candidate))
+        for (const other of index.within(peer.subnet)) changed.add(other);
+    }
+    this.#candidates.set(lease, candidates);
+  }
+
+  #leave(candidate: Candidate, changed: Set<Candidate>): void {
+    candidate.isGone = true;
+    changed.add(candidate);
+    if (candidate.problem !== undefined) return;
+    const { family, subnet } = candidate.peer;
+    const index = this.#index(family);
+    if (index.remove(subnet, candidate))
+      for (const other of index.within(subnet)) changed.add(other);
+  }
+
+  /** Peers that are reached in another way than before are planned anew. */
+  #reroute(routes: PeersChange["routes"], changed: Set<Candidate>, claims: Set<string>): void {
+    const moved = new Set<Ip>();
+    for (const [destination, route] of routes) {
+      if (isSameRoute(this.#routes.get(destination), route)) continue;
+      if (route === undefined) this.#routes.delete(destination);
+      else this.#routes.set(destination, route);
+      moved.add(destination);
+    }
+    if (moved.size === 0) return;
+    for (const candidates of this.#candidates.values())
+      for (const candidate of candidates)
+        if (moved.has(candidate.peer.publicIp) && candidate.plan !== undefined) {
+          this.#withdraw(candidate, claims);
+          changed.add(candidate);
+        }
+  }
+
+  /** Gives a candidate its plan, or takes it away; notes the claims whose holders that may change. */
+  #plan(candidate: Candidate, claims: Set<string>): void {
+    const isWanted =
+      !candidate.isGone && candidate.problem === undefined && this.#outer(candidate) === undefined;
+    if (!isWanted) this.#withdraw(candidate, claims);
+    else if (candidate.plan === undefined) {
+      candidate.plan = this.#ask(candidate.peer);
+      const claim = claimOf(candidate);
+      if (claim === undefined) return;
+      const holders = this.#claims.get(claim);
+      if (holders === undefined) this.#claims.set(claim, new Set([candidate]));
+      else {
+        holders.add(candidate);
+        claims.add(claim);
+      }
+    }
+  }
+
+  #withdraw(candidate: Candidate, claims: Set<string>): void {
+    const claim = claimOf(candidate);
+    candidate.plan = undefined;
+    if (claim === undefined) return;
+    const holders = this.#claims.get(claim);
+    holders?.delete(candidate);
+    if (holders?.size === 0) this.#claims.delete(claim);
+    claims.add(claim);
+  }
+
+  #ask(peer: SelectedPeer): PeerPlan | { readonly refused: string } {
+    this.#planned++;
+    try {
+      return this.#planner.planPeer(peer, this.#routes.get(peer.publicIp));
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      return { refused: error.message };
+    }
+  }
+
+  /** The peer whose subnet keeps this one out. */
+  #outer(candidate: Candidate): SelectedPeer | undefined {
+    const outermost = this.#index(candidate.peer.family).outermost(candidate.peer.subnet);
+    return outermost === undefined || outermost === candidate ? undefined : outermost.peer;
+  }
+
+  /** Takes back everything that is wished no more before anything new is wished: a MAC may pass from one peer to another. */
+  *#publish(changed: ReadonlySet<Candidate>): Steps<PlanChange> {
+    const complaints: string[] = [];
+    const settled: string[] = [];
+    const firsts = new Map<string, SelectedPeer>();
+    const news: (readonly [Candidate, readonly KernelObject[]])[] = [];
+    for (const candidate of changed) {
+      const { rejection, warning, objects } = this.#verdict(candidate, firsts);
+      if (objects !== candidate.objects) {
+        for (const object of candidate.objects) this.#wishes.remove(object);
+        candidate.objects = NOTHING;
+        news.push([candidate, objects]);
+      }
+      const before = complaintOf(candidate);
+      candidate.rejection = rejection;
+      candidate.warning = warning;
+      const after = complaintOf(candidate);
+      if (before !== after && before !== undefined) settled.push(before);
+      if (before !== after && after !== undefined) complaints.push(after);
+      yield;
+    }
+    for (const [candidate, objects] of news) {
+      for (const object of objects) this.#wishes.add(object);
+      candidate.objects = objects;
+      yield;
+    }
+    const wishes = yield* this.#wishes.takeChanges();
+    return { wishes, complaints, settled, planned: this.#planned };
+  }
+
+  #verdict(candidate: Candidate, firsts: Map<string, SelectedPeer>): Verdict {
+    const { peer, problem, plan } = candidate;
+    if (candidate.isGone) return refused(undefined);
+    if (problem !== undefined) return refused(problem);
+    const outer = this.#outer(candidate);
+    if (outer !== undefined)
+      return refused(`subnet ${peer.subnet} overlaps ${outer.subnet} of ${outer.publicIp}`);
+    assert(plan !== undefined, "a peer that nothing keeps out has a plan");
+    if ("refused" in plan) return refused(plan.refused);
+    const claim = claimOf(candidate);
+    const first = claim === undefined ? peer : this.#firstHolder(claim, firsts);
+    if (claim !== undefined && first.publicIp !== plan.claim?.holder)
+      return refused(`${plan.claim?.what} is that of ${first.subnet} at ${first.publicIp}`);
+    return { objects: plan.objects, rejection: undefined, warning: plan.warning };
+  }
+
+  /** `firsts` remembers those that were looked for before. */
+  #firstHolder(claim: string, firsts: Map<string, SelectedPeer>): SelectedPeer {
+    const known = firsts.get(claim);
+    if (known !== undefined) return known;
+    let first: SelectedPeer | undefined;
+    for (const { peer } of this.#claims.get(claim) ?? [])
+      if (first === undefined || compareSubnets(peer, first) < 0) first = peer;
+    assert(first !== undefined, "whoever has a claim is among its holders");
+    firsts.set(claim, first);
+    return first;
+  }
+
+  #index(family: Family): SubnetIndex<Candidate> {
+    const index = this.#sound.get(family);
+    assert(index !== undefined, "peers are judged in the families of the planner");
+    return index;
+  }
+}
+
+/** The plan for a whole list of peers: what `PeerPlans` arrives at, in the order of the subnets. */
+export function wholePlan(planner: Planner, { own, peers, routes }: PlanInput): Plan {
+  const plans = new PeerPlans(planner, own);
+  finish(plans.update({ added: peers, removed: [], routes }));
+  const candidates = plans.candidates();
+  const objects = [...planner.planNode(own), ...candidates.flatMap((one) => one.objects)];
+  const named = (pick: (candidate: Readonly<Candidate>) => string | undefined): Rejection[] =>
+    candidates.flatMap((candidate) => {
+      const reason = pick(candidate);
+      const { lease, family } = candidate.peer;
+      return reason === undefined ? [] : [{ peer: lease, reason: `IPv${family}: ${reason}` }];
+    });
+  return {
+    scope: planner.scope,
+    objects: [...new Map(objects.map((object) => [identityOf(object), object])).values()],
+    rejected: named(({ rejection }) => rejection),
+    warnings: named(({ warning }) => warning),
+    additive: own === undefined,
+  };
+}
+
+function claimOf({ peer, plan }: Candidate): string | undefined {
+  return plan === undefined || "refused" in plan || plan.claim === undefined
+    ? undefined
+    : `${peer.family} ${plan.claim.what}`;
+}
+
+function refused(reason: string | undefined): Verdict {
+  return { objects: NOTHING, rejection: reason, warning: undefined };
+}
+
+function complaintOf({ peer, rejection, warning }: Candidate): string | undefined {
+  if (rejection !== undefined)
+    return `skipping peer ${nameOf(peer.lease)}: IPv${peer.family}: ${rejection}`;
+  return warning === undefined
+    ? undefined
+    : `peer ${nameOf(peer.lease)}: IPv${peer.family}: ${warning}`;
+}
+
+function nameOf({ subnets, publicIps }: Lease): string {
+  const ranges = [subnets[4], subnets[6]].filter((subnet) => subnet !== undefined);
+  const addresses = [publicIps[4], publicIps[6]].filter((ip) => ip !== undefined);
+  return `${ranges.join(" ")} of ${addresses.length === 0 ? "nobody" : addresses.join(" ")}`;
+}
+
+function isSameRoute(a: RouteLookup | undefined, b: RouteLookup | undefined): boolean {
+  return a?.link === b?.link && a?.gateway === b?.gateway;
+}

@@ -1,0 +1,177 @@
+import { expect, test } from "vitest";
+import { Cluster } from "./backends/memory-cluster.ts";
+import * as registry from "./backends/registry.ts";
+import type { BackendDefinition } from "./backends/backend.ts";
+import { parseCidr, parseIp } from "./core/ip.ts";
+import type { Lease } from "./core/lease.ts";
+import { openReconciler } from "./daemon-loop.ts";
+import type { Reconciler } from "./daemon-loop.ts";
+import type { Kernel, KernelEvent } from "./kernel/kernel.ts";
+import type { MemoryKernel } from "./kernel/memory-kernel.ts";
+import { ManualClock } from "./system/manual-clock.ts";
+import { MemoryLog } from "./system/memory-log.ts";
+
+interface Bench extends AsyncDisposable {
+  readonly kernel: MemoryKernel;
+  readonly clock: ManualClock;
+  readonly log: MemoryLog;
+  readonly reconciler: Reconciler;
+  readonly peers: readonly Lease[];
+}
+
+/** Three peers programmed, and the loop running since three seconds. */
+async function bench({
+  definition = registry.vxlan,
+  tells = true,
+}: {
+  readonly definition?: BackendDefinition;
+  readonly tells?: boolean;
+} = {}): Promise<Bench> {
+  const cluster = new Cluster(definition, [4]);
+  const { kernel, backend, own } = await cluster.node();
+  const clock = new ManualClock();
+  const log = new MemoryLog();
+  const heard: Kernel = Object.assign(Object.create(kernel) as Kernel, {
+    dump: kernel.dump.bind(kernel),
+    apply: kernel.apply.bind(kernel),
+    routesTo: kernel.routesTo.bind(kernel),
+    watch: tells ? kernel.watch.bind(kernel) : silence,
+  });
+  const parts = { backend, kernel: heard, clock, log, own: () => own, previousNetworks: [] };
+  const reconciler = openReconciler(parts);
+  const peers = await cluster.leases(2, 3, 4);
+  reconciler.setPeers(peers);
+  await reconciler.pass();
+  const stop = new AbortController();
+  const running = reconciler.run(stop.signal).catch((error: unknown) => error);
+  await clock.advance(3_000);
+  return {
+    kernel,
+    clock,
+    log,
+    reconciler,
+    peers,
+    async [Symbol.asyncDispose]() {
+      stop.abort(new Error("over"));
+      await running;
+    },
+  };
+}
+
+async function* silence(signal: AbortSignal): AsyncGenerator<KernelEvent> {
+  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+  yield* [];
+}
+
+test.each(Object.values(registry))(
+  "$type, D11: a deleted route is back within a second",
+  async (definition) => {
+    await using bed = await bench({ definition });
+    const before = bed.kernel.print();
+    bed.kernel.setUp("eth0", false);
+    bed.kernel.setUp("eth0", true);
+    await bed.clock.advance(1_000);
+    expect(bed.kernel.print()).toBe(before);
+    const routes = await bed.kernel.dump({
+      links: [],
+      networks: [parseCidr("10.42.0.0/16")],
+      sysctls: [],
+    });
+    await bed.kernel.apply(routes.map((object) => ({ action: "remove", object })));
+    expect(bed.kernel.print()).not.toBe(before);
+    await bed.clock.advance(1_000);
+    expect(bed.kernel.print()).toBe(before);
+    expect(
+      bed.reconciler.counters().reconcile_objects_changed_total["kernel-event"],
+    ).toBeGreaterThanOrEqual(routes.length);
+  },
+);
+
+test("D11: what no event told of is back within ten seconds, though another object is refused for ever", async () => {
+  await using bed = await bench({ tells: false });
+  const refused = bed.peers[0]?.subnets[4];
+  const before = bed.kernel.print();
+  const objects = await bed.kernel.dump({ links: ["flannel.1"], networks: [], sysctls: [] });
+  const routes = objects.filter((object) => object.kind === "route");
+  await bed.kernel.apply(routes.map((object) => ({ action: "remove", object })));
+  bed.kernel.refuse(
+    ({ object }) => object.kind === "route" && object.destination === refused,
+    "ENOMEM",
+  );
+  await bed.clock.advance(10_000);
+  const missing = before.split("\n").filter((line) => !bed.kernel.print().includes(line));
+  expect(missing).toEqual([expect.stringContaining(`route ${refused} `)]);
+  const { reconcile_objects_open: open, reconcile_objects_changed_total: changed } =
+    bed.reconciler.counters();
+  expect({ open, swept: changed.sweep }).toEqual({ open: 1, swept: 2 });
+});
+
+test("a storm of kernel events makes no more than two looks a second", async () => {
+  await using bed = await bench();
+  const before = bed.reconciler.counters().reconcile_dumps_total;
+  for (let count = 0; count < 1_000; count++) {
+    bed.kernel.overrun();
+    await bed.clock.advance(10);
+  }
+  const looks = bed.reconciler.counters().reconcile_dumps_total - before;
+  expect(looks).toBeGreaterThan(5);
+  expect(looks).toBeLessThanOrEqual(20);
+});
+
+test("a peer's change is written without a look at the kernel, at once, and said with its cause", async () => {
+  await using bed = await bench({ tells: false });
+  const before = bed.reconciler.counters();
+  bed.reconciler.setPeers(bed.peers.slice(1));
+  await bed.clock.advance(0);
+  const after = bed.reconciler.counters();
+  expect(after.reconcile_dumps_total).toBe(before.reconcile_dumps_total);
+  expect(after.reconcile_objects_changed_total["lease-change"]).toBe(3);
+  expect(after.reconcile_passes_total["lease-change"]).toEqual({ whole: 0, part: 1 });
+  expect(after.reconcile_objects_wanted).toBe(before.reconcile_objects_wanted - 3);
+  expect(bed.log.lines.at(-1)).toEqual({
+    level: "info",
+    data: { cause: "lease-change", changes: 3, refused: 0 },
+    message: "reconciled",
+  });
+});
+
+test("a refused object is tried less and less often, and at once when its wish changes", async () => {
+  await using bed = await bench({ tells: false });
+  const tries: number[] = [];
+  const subnet = bed.peers[0]?.subnets[4];
+  bed.kernel.refuse(({ object, action }) => {
+    if (object.kind !== "route" || object.destination !== subnet || action === "put") return false;
+    tries.push(bed.clock.nowMs());
+    return true;
+  }, "EBUSY");
+  bed.reconciler.setPeers(bed.peers.slice(1));
+  const beganMs = bed.clock.nowMs();
+  await bed.clock.advance(30_000);
+  // Once without a dump, once with, then by its own back-off; sweeps come between and try nothing that is not due.
+  expect(tries.map((ms) => ms - beganMs)).toEqual([0, 100, 1_100, 3_100, 7_100, 15_100, 25_100]);
+  bed.reconciler.setPeers(bed.peers);
+  await bed.clock.advance(0);
+  expect(bed.reconciler.counters().reconcile_objects_open).toBe(0);
+});
+
+test("whoever was held for another peer's refused object goes on as soon as that is there", async () => {
+  await using bed = await bench({ tells: false });
+  const [one, , ...others] = bed.peers;
+  if (one === undefined) throw new Error("there are three peers");
+  bed.reconciler.setPeers(others);
+  await bed.clock.advance(0);
+  const accept = bed.kernel.refuse(({ object }) => object.kind === "fdb", "ENOMEM");
+  const twin: Lease = { ...one, subnets: { 4: parseCidr("10.42.77.0/24") } };
+  bed.reconciler.setPeers([one, twin, ...others]);
+  await bed.clock.advance(9_000);
+  expect(bed.kernel.print()).not.toMatch(/10\.42\.(2|77)\.0/);
+  accept();
+  // Their FDB entry is wished for anew, at another address: the one that had been refused is tried at once.
+  const moved = [one, twin].map((lease) => ({ ...lease, publicIps: { 4: parseIp("192.0.2.99") } }));
+  bed.reconciler.setPeers([...moved.slice(0, 1), twin, ...others]);
+  bed.reconciler.setPeers([...moved, ...others]);
+  await bed.clock.advance(0);
+  for (const subnet of ["10.42.2.0/24", "10.42.77.0/24"])
+    expect(bed.kernel.print()).toContain(`route ${subnet} via`);
+  expect(bed.reconciler.counters().reconcile_objects_open).toBe(0);
+});

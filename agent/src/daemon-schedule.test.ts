@@ -1,0 +1,51 @@
+import { expect, test } from "vitest";
+import { Schedule } from "./daemon-schedule.ts";
+
+/** A look that takes so long. */
+function look(schedule: Schedule, nowMs: number, costMs: number): void {
+  schedule.began(nowMs);
+  schedule.ended(nowMs + costMs);
+}
+
+test("a sweep comes ten seconds after the look before, whatever that found", () => {
+  const schedule = new Schedule();
+  look(schedule, 5_000, 200);
+  expect(schedule.next).toEqual({ atMs: 15_000, cause: "sweep" });
+});
+
+test("a kernel event in quiet times is looked into after its burst", () => {
+  const schedule = new Schedule();
+  look(schedule, 0, 50);
+  schedule.ask("kernel-event", 3_000);
+  schedule.ask("kernel-event", 3_050);
+  expect(schedule.next).toEqual({ atMs: 3_100, cause: "kernel-event" });
+});
+
+test("a storm of events makes one look in 800 ms, and less when a look costs much", () => {
+  const schedule = new Schedule();
+  look(schedule, 0, 50);
+  schedule.ask("kernel-event", 10);
+  expect(schedule.next.atMs).toBe(800);
+  look(schedule, 800, 200);
+  schedule.ask("kernel-event", 900);
+  expect(schedule.next.atMs).toBe(1_600);
+  look(schedule, 1_600, 500);
+  schedule.ask("kernel-event", 1_700);
+  expect(schedule.next.atMs).toBe(3_600);
+});
+
+test("an event during a look asks for another", () => {
+  const schedule = new Schedule();
+  schedule.began(1_000);
+  schedule.ask("kernel-event", 1_020);
+  schedule.ended(1_040);
+  expect(schedule.next).toEqual({ atMs: 1_800, cause: "kernel-event" });
+});
+
+test("the earliest wish counts, with its cause", () => {
+  const schedule = new Schedule();
+  look(schedule, 0, 10);
+  schedule.ask("kernel-event", 5_000);
+  schedule.ask("retry", 5_010, 0);
+  expect(schedule.next).toEqual({ atMs: 5_010, cause: "retry" });
+});

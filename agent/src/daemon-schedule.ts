@@ -1,0 +1,46 @@
+/** When to look at the whole kernel again: soon after a kernel event, and never so often that it is all we do. */
+import type { Cause } from "./daemon-counters.ts";
+
+/** Drift that no kernel event told of is found this often (invariant D11). */
+const SWEEP_MS = 10_000;
+/** Kernel events come in bursts, our own changes among them: look once per burst. */
+const BURST_MS = 100;
+/** From one look to the next while events keep coming; what an event tells of is repaired within a second. */
+const SPACING_MS = 800;
+/** A look that costs more makes the next one wait longer: of the time, no more than one part in so many is spent on looking. */
+const SPACING_PER_COST = 4;
+
+export class Schedule {
+  #sweepMs = 0;
+  #askedMs = Number.POSITIVE_INFINITY;
+  #cause: Cause = "sweep";
+  #beganMs = Number.NEGATIVE_INFINITY;
+  #spacingMs = 0;
+
+  /** @param delayMs at least so long from now on */
+  ask(cause: Cause, nowMs: number, delayMs: number = BURST_MS): void {
+    if (nowMs + delayMs >= this.#askedMs) return;
+    this.#askedMs = nowMs + delayMs;
+    this.#cause = cause;
+  }
+
+  /** When the next look is due, and why. */
+  get next(): { readonly atMs: number; readonly cause: Cause } {
+    const askedMs = Math.max(this.#askedMs, this.#beganMs + this.#spacingMs);
+    return askedMs < this.#sweepMs
+      ? { atMs: askedMs, cause: this.#cause }
+      : { atMs: this.#sweepMs, cause: "sweep" };
+  }
+
+  began(nowMs: number): void {
+    this.#askedMs = Number.POSITIVE_INFINITY;
+    this.#beganMs = nowMs;
+    this.#sweepMs = nowMs + SWEEP_MS;
+  }
+
+  ended(nowMs: number): void {
+    const costMs = nowMs - this.#beganMs;
+    this.#spacingMs = Math.max(SPACING_MS, SPACING_PER_COST * costMs);
+    this.#sweepMs = Math.max(this.#sweepMs, this.#beganMs + this.#spacingMs);
+  }
+}

@@ -1,0 +1,162 @@
+/** One pass over a kernel: applies a comparison stage by stage, and lets nothing rest on what was refused. */
+import { AgentError } from "../core/errors.ts";
+import type { BlockedRoute, Comparison } from "./difference.ts";
+import {
+  fdbIdentity,
+  identityOf,
+  isCompatible,
+  linkIdentity,
+  neighbourIdentity,
+} from "./identity.ts";
+import type { Change, Kernel, KernelObject } from "./kernel.ts";
+import { printObject } from "./print.ts";
+
+/** So many changes are written and read again in about a millisecond, and one more request is lost among them. */
+const BATCH_CHANGES = 256;
+
+export interface ReconcileReport {
+  /** What was changed, in order; empty when the kernel held the wish already. */
+  readonly changes: readonly Change[];
+  /** What the kernel refused, and routes that were not tried because the kernel's own route stands there. */
+  readonly failures: readonly ReconcileFailure[];
+  /** What was not tried, because something in `failures` would have left it without what it rests on. */
+  readonly held: readonly Change[];
+}
+
+export interface ReconcileFailure {
+  readonly change: Change;
+  /** AgentError "kernel-refused" naming the object and what the kernel said. */
+  readonly error: Error;
+}
+
+/** What a pass has to respect beyond the objects it is about. */
+export interface PassRules {
+  /** False for what was refused lately: it then counts as refused without being asked for again. */
+  mayTry(identity: string, change: Change): boolean;
+  /** Identities beyond the comparison that are wished, and that the kernel does not hold. */
+  isMissing(identity: string): boolean;
+  /** Identities that something beyond the comparison rests on. */
+  readonly needed: ReadonlySet<string>;
+  /** Called between batches. */
+  breathe(): Promise<void>;
+}
+
+interface NamedChange {
+  readonly identity: string;
+  readonly change: Change;
+}
+
+export class Pass implements ReconcileReport {
+  readonly changes: Change[] = [];
+  readonly failures: ReconcileFailure[] = [];
+  readonly held: Change[] = [];
+  /** What was refused before and is not due yet. */
+  readonly waiting: Change[] = [];
+  readonly #kernel: Kernel;
+  readonly #rules: PassRules;
+  readonly #actual: Comparison["actual"];
+  /** Identities the kernel does not hold as wished. */
+  readonly #missing = new Set<string>();
+  /** Identities that something which stays in the kernel rests on. */
+  readonly #needed = new Set<string>();
+
+  constructor(kernel: Kernel, actual: Comparison["actual"], rules: PassRules) {
+    this.#kernel = kernel;
+    this.#actual = actual;
+    this.#rules = rules;
+  }
+
+  async run({ stages, blocked }: Comparison): Promise<void> {
+    for (const route of blocked) this.#block(route);
+    for (const stage of stages)
+      for (const batch of batches(stage)) {
+        await this.#apply(batch);
+        await this.#rules.breathe();
+      }
+  }
+
+  async #apply(batch: readonly NamedChange[]): Promise<void> {
+    const resting = new Set<string>();
+    const untried = new Set<string>();
+    for (const { identity, change } of batch)
+      if (this.#mustWait(identity, change)) resting.add(identity);
+      else if (!this.#rules.mayTry(identity, change)) untried.add(identity);
+    const sent: NamedChange[] = [];
+    for (const named of batch) {
+      // The removal and the put of one object are an exchange: both or neither.
+      if (resting.has(named.identity)) this.held.push(named.change);
+      else if (untried.has(named.identity)) this.waiting.push(named.change);
+      else {
+        sent.push(named);
+        continue;
+      }
+      this.#leave(named);
+    }
+    if (sent.length === 0) return;
+    const results = await this.#kernel.apply(sent.map(({ change }) => change));
+    for (const [index, { change, error }] of results.entries())
+      if (error === undefined) this.changes.push(change);
+      else {
+        this.failures.push({ change, error });
+        this.#leave(sent[index] ?? { identity: identityOf(change.object), change });
+      }
+  }
+
+  #block({ wanted, obstacle }: BlockedRoute): void {
+    const error = new AgentError(
+      "kernel-refused",
+      `cannot put ${printObject(wanted)}: the kernel's own ${printObject(obstacle)} stands there; remove the address that makes it`,
+      { retryable: true },
+    );
+    this.failures.push({ change: { action: "put", object: wanted }, error });
+  }
+
+  #mustWait(identity: string, { action, object }: Change): boolean {
+    return action === "put"
+      ? restsOn(object).some((one) => this.#missing.has(one) || this.#rules.isMissing(one))
+      : this.#needed.has(identity) || this.#rules.needed.has(identity);
+  }
+
+  /** Remembers that the kernel keeps what it had in place of this change. */
+  #leave({ identity, change: { action, object } }: NamedChange): void {
+    const left = this.#actual.get(identity) ?? [];
+    for (const old of left) for (const one of restsOn(old)) this.#needed.add(one);
+    // A device that could not be adjusted still carries packets.
+    const works = left.some(
+      (old) => old.kind === "link" && object.kind === "link" && isCompatible(old, object),
+    );
+    if (action === "put" && !works) this.#missing.add(identity);
+  }
+}
+
+/** Cut so that the changes of one object stay together. */
+function* batches(stage: readonly Change[]): Generator<readonly NamedChange[]> {
+  let batch: NamedChange[] = [];
+  for (const change of stage) {
+    const identity = identityOf(change.object);
+    if (batch.length >= BATCH_CHANGES && batch.at(-1)?.identity !== identity) {
+      yield batch;
+      batch = [];
+    }
+    batch.push({ identity, change });
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** What an object is useless without. */
+export function restsOn(object: KernelObject): readonly string[] {
+  switch (object.kind) {
+    case "link":
+    case "sysctl":
+      return [];
+    case "address":
+    case "fdb":
+      return [linkIdentity(object.link)];
+    case "neighbour":
+      return [linkIdentity(object.link), fdbIdentity(object.link, object.mac)];
+    case "route":
+      return object.gateway === undefined
+        ? [linkIdentity(object.link)]
+        : [linkIdentity(object.link), neighbourIdentity(object.link, object.gateway)];
+  }
+}

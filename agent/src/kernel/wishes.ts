@@ -1,0 +1,76 @@
+/** What the kernel should hold, kept from pass to pass: an object may be wished for by several peers, and is there once. */
+import { assert } from "../core/assert.ts";
+import { identityOf, isSame } from "./identity.ts";
+import type { KernelObject } from "./kernel.ts";
+import type { Steps } from "./slices.ts";
+
+/**
+ * The objects that say what a wished object says: itself, or others that amount to the same (a route, and the nexthop object it goes
+ * through). The same answer for the same object each time, so that what was added can be taken back.
+ */
+export type Writing = (object: KernelObject) => readonly KernelObject[];
+
+/** Everything is written as it is wished. */
+export const asWished: Writing = (object) => [object];
+
+/** By identity, what was wished before; undefined where nothing was. */
+export type WishChanges = ReadonlyMap<string, KernelObject | undefined>;
+
+export class Wishes {
+  /** By identity, as written. */
+  readonly objects: Map<string, KernelObject> = new Map();
+  readonly #write: Writing;
+  /** How many wish for it, where that is more than one. */
+  readonly #shared = new Map<string, number>();
+  #before = new Map<string, KernelObject | undefined>();
+
+  constructor(write: Writing = asWished) {
+    this.#write = write;
+  }
+
+  add(wished: KernelObject): void {
+    for (const object of this.#write(wished)) {
+      const identity = identityOf(object);
+      const existing = this.objects.get(identity);
+      if (existing === undefined) {
+        this.#note(identity);
+        this.objects.set(identity, object);
+        continue;
+      }
+      assert(isSame(existing, object), "whoever wishes for a kernel object wishes for the same");
+      this.#shared.set(identity, (this.#shared.get(identity) ?? 1) + 1);
+    }
+  }
+
+  /** Takes back one `add` of an equal object. */
+  remove(wished: KernelObject): void {
+    for (const object of this.#write(wished)) {
+      const identity = identityOf(object);
+      const holders = this.#shared.get(identity) ?? 1;
+      if (holders > 2) this.#shared.set(identity, holders - 1);
+      else if (holders === 2) this.#shared.delete(identity);
+      else {
+        this.#note(identity);
+        this.objects.delete(identity);
+      }
+    }
+  }
+
+  /** What is wished otherwise than at the last call. */
+  *takeChanges(): Steps<WishChanges> {
+    const changes = this.#before;
+    this.#before = new Map();
+    for (const [identity, before] of changes) {
+      const after = this.objects.get(identity);
+      if (before === after) changes.delete(identity);
+      else if (before !== undefined && after !== undefined && isSame(before, after))
+        changes.delete(identity);
+      yield;
+    }
+    return changes;
+  }
+
+  #note(identity: string): void {
+    if (!this.#before.has(identity)) this.#before.set(identity, this.objects.get(identity));
+  }
+}
