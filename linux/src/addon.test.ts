@@ -52,7 +52,7 @@ test("processes that use the addon first at the same time all get it, compiled w
   const built = readdirSync(join(fresh, "build"));
   expect(built).toHaveLength(1);
   expect(built[0]).toMatch(/^linux-\w+-[0-9a-f]{16}\.node$/);
-});
+}, 30_000);
 
 test("without a compiler the error names the remedy, and nothing half-made is left", () => {
   const { stdout } = spawnSync(process.execPath, loadArguments(), {

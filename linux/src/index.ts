@@ -22,6 +22,7 @@ export {
 export type { Family } from "./ip.ts";
 export {
   type Link,
+  type LinkChanges,
   type LinkFilter,
   type LinkReference,
   type LinkSettings,

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { putFdbEntry } from "./fdb.ts";
 import { type NewLink, addLink, changeLink, removeLink } from "./link.ts";
 import { NetworkNamespace } from "./namespaces.ts";
 import { RouteSocket } from "./route-socket.ts";
@@ -189,6 +190,31 @@ requires("netns", "vxlan")("vxlan links in the kernel", () => {
     const given: Vxlan = { ...vxlan, lowerIndex: underlay };
     await must(socket, addLink({ name: "vx", kind: "vxlan", vxlan: given }));
     expect((await linkNamed(socket, "vx")).vxlan).toMatchObject(given);
+  });
+
+  test("learning, ageing, local address and lower link change in place; port and VNI do not", async () => {
+    using fixture = await Fixture.withLinks();
+    const { socket, device } = fixture;
+    await must(
+      socket,
+      addLink({ name: "u1", kind: "bridge", up: true }),
+      putFdbEntry({ linkIndex: device, mac: "0e:00:00:00:00:02", destination: "192.0.2.2" }),
+    );
+    const before = await linkNamed(socket, "flannel.1");
+    const id = before.vxlan?.id ?? 0;
+    const lowerIndex = (await linkNamed(socket, "u1")).index;
+    const vxlan = { id, learning: true, ageingSeconds: 77, local: "192.0.2.9", lowerIndex };
+    await must(socket, changeLink({ name: "flannel.1" }, { vxlan }));
+    const after = await linkNamed(socket, "flannel.1");
+    expect(after).toEqual({ ...before, vxlan: { ...before.vxlan, ...vxlan } });
+    expect(await socket.fdbEntries({ linkIndex: device })).toHaveLength(1);
+    const refusals = await socket.execute(
+      [{ id, port: 4789 }, { id: id + 1 }].map((other) =>
+        changeLink({ name: "flannel.1" }, { vxlan: other }),
+      ),
+    );
+    expect(refusals.map((refusal) => refusal?.code)).toEqual(["EOPNOTSUPP", "EOPNOTSUPP"]);
+    expect(await linkNamed(socket, "flannel.1")).toEqual(after);
   });
 
   test("a refusal names the request, the code and the kernel's words", async () => {

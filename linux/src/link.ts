@@ -137,6 +137,7 @@ function encodeSettings(
 }
 
 function encodeKind(writer: MessageWriter, link: NewLink): void {
+  if (link.kind === "vxlan") return encodeVxlanKind(writer, link.vxlan);
   writer.nest(IFLA_LINKINFO, () => {
     writer.bareTextAttribute(IFLA_INFO_KIND, link.kind);
     if (link.kind === "veth") {
@@ -147,12 +148,16 @@ function encodeKind(writer: MessageWriter, link: NewLink): void {
           encodeSettings(writer, peer.name, peer);
         });
       });
-    } else if (link.kind === "vxlan") {
-      const { vxlan } = link;
-      writer.nest(IFLA_INFO_DATA, () => {
-        encodeVxlan(writer, vxlan);
-      });
     }
+  });
+}
+
+function encodeVxlanKind(writer: MessageWriter, vxlan: Vxlan): void {
+  writer.nest(IFLA_LINKINFO, () => {
+    writer.bareTextAttribute(IFLA_INFO_KIND, "vxlan");
+    writer.nest(IFLA_INFO_DATA, () => {
+      encodeVxlan(writer, vxlan);
+    });
   });
 }
 
@@ -180,14 +185,19 @@ export function addLink(link: NewLink): Request {
   };
 }
 
-/**
- * Changes what is stated and leaves the rest. Equivalent to `ip link set NAME …`.
- * A link is renamed by its index only.
- */
-export function changeLink(
-  link: LinkReference,
-  changes: LinkSettings & { readonly name?: string },
-): Request {
+/** What can be changed of a link that is there. */
+export interface LinkChanges extends LinkSettings {
+  /** For a link that is referred to by its index. */
+  readonly name?: string;
+  /**
+   * Of a vxlan link, with its own VNI: learning, ttl, ageing, the local address within its family and the lower link change in
+   * place, the kernel refuses others. Source: drivers/net/vxlan/vxlan_core.c vxlan_nl2conf.
+   */
+  readonly vxlan?: Vxlan;
+}
+
+/** Changes what is stated and leaves the rest. Equivalent to `ip link set NAME … [type vxlan …]`. */
+export function changeLink(link: LinkReference, changes: LinkChanges): Request {
   return {
     messageType: RTM_NEWLINK,
     flags: NLM_F_REQUEST,
@@ -198,6 +208,7 @@ export function changeLink(
       }
       encodeReference(writer, link, changes.up);
       encodeSettings(writer, changes.name, changes);
+      if (changes.vxlan !== undefined) encodeVxlanKind(writer, changes.vxlan);
     },
   };
 }
