@@ -17,15 +17,19 @@ interface Bench extends AsyncDisposable {
   readonly log: MemoryLog;
   readonly reconciler: Reconciler;
   readonly peers: readonly Lease[];
+  /** The loop of the next agent on the same kernel. */
+  restart(): Reconciler;
 }
 
 /** Three peers programmed, and the loop running since three seconds. */
 async function bench({
   definition = registry.vxlan,
   tells = true,
+  nexthopsFrom = 512,
 }: {
   readonly definition?: BackendDefinition;
   readonly tells?: boolean;
+  readonly nexthopsFrom?: number;
 } = {}): Promise<Bench> {
   const cluster = new Cluster(definition, [4]);
   const { kernel, backend, own } = await cluster.node();
@@ -35,9 +39,18 @@ async function bench({
     dump: kernel.dump.bind(kernel),
     apply: kernel.apply.bind(kernel),
     routesTo: kernel.routesTo.bind(kernel),
+    hasNexthops: kernel.hasNexthops.bind(kernel),
     watch: tells ? kernel.watch.bind(kernel) : silence,
   });
-  const parts = { backend, kernel: heard, clock, log, own: () => own, previousNetworks: [] };
+  const parts = {
+    backend,
+    kernel: heard,
+    clock,
+    log,
+    own: () => own,
+    previousNetworks: [],
+    nexthopsFrom,
+  };
   const reconciler = openReconciler(parts);
   const peers = await cluster.leases(2, 3, 4);
   reconciler.setPeers(peers);
@@ -51,12 +64,46 @@ async function bench({
     log,
     reconciler,
     peers,
+    restart: () => openReconciler(parts),
     async [Symbol.asyncDispose]() {
       stop.abort(new Error("over"));
       await running;
     },
   };
 }
+
+test("with many peers routes go over nexthop objects, one by one too, and a restart moves none", async () => {
+  await using bed = await bench({ nexthopsFrom: 1, tells: false });
+  const routesOf = (): readonly string[] =>
+    bed.kernel
+      .print()
+      .split("\n")
+      .filter((line) => /^(nexthop|route 10\.42)/.test(line));
+  expect(routesOf()).toMatchInlineSnapshot(`
+    [
+      "nexthop id 116000001 via 10.42.3.0 dev flannel.1 onlink proto 116",
+      "nexthop id 116000002 via 10.42.4.0 dev flannel.1 onlink proto 116",
+      "route 10.42.2.0/24 via 10.42.2.0 dev flannel.1 onlink",
+      "route 10.42.3.0/24 nhid 116000001 via 10.42.3.0 dev flannel.1 onlink",
+      "route 10.42.4.0/24 nhid 116000002 via 10.42.4.0 dev flannel.1 onlink",
+    ]
+  `);
+  bed.reconciler.setPeers(bed.peers.slice(0, 2));
+  await bed.clock.advance(1_000);
+  expect(routesOf()).toMatchInlineSnapshot(`
+    [
+      "nexthop id 116000001 via 10.42.3.0 dev flannel.1 onlink proto 116",
+      "route 10.42.2.0/24 via 10.42.2.0 dev flannel.1 onlink",
+      "route 10.42.3.0/24 nhid 116000001 via 10.42.3.0 dev flannel.1 onlink",
+    ]
+  `);
+  expect(bed.reconciler.counters().reconcile_passes_total["lease-change"].part).toBe(1);
+  const before = bed.kernel.print();
+  const restarted = bed.restart();
+  restarted.setPeers(bed.peers.slice(0, 2));
+  await restarted.pass();
+  expect(bed.kernel.print()).toBe(before);
+});
 
 async function* silence(signal: AbortSignal): AsyncGenerator<KernelEvent> {
   await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));

@@ -10,8 +10,16 @@ import { Complaints } from "./daemon-complaints.ts";
 import { Counters } from "./daemon-counters.ts";
 import type { Cause, PassKind, ReconcileCounters } from "./daemon-counters.ts";
 import { Schedule } from "./daemon-schedule.ts";
-import type { Kernel, KernelObject, RouteLookup } from "./kernel/kernel.ts";
-import { Mirror, Slices, asWished, identityOf } from "./kernel/reconcile.ts";
+import type { Change, Kernel, KernelObject, RouteLookup } from "./kernel/kernel.ts";
+import {
+  Mirror,
+  RouteForms,
+  Slices,
+  asWished,
+  covers,
+  identityOf,
+  isSame,
+} from "./kernel/reconcile.ts";
 import type { PassReport, Wish, WishChanges, Writing } from "./kernel/reconcile.ts";
 import type { Clock } from "./system/clock.ts";
 import type { Log } from "./system/log.ts";
@@ -43,8 +51,8 @@ interface Parts {
   own(): Lease | undefined;
   /** Networks of the configuration before this one: what is ours inside them is left over, and goes (invariant D1). */
   readonly previousNetworks: readonly Cidr[];
-  /** How wished objects are written into the kernel; as they are when absent. */
-  readonly write?: Writing;
+  /** So many plain routes before nexthop objects are used; what suits Linux when absent. */
+  readonly nexthopsFrom?: number;
 }
 
 export function openReconciler(parts: Parts): Reconciler {
@@ -111,6 +119,18 @@ class Passes {
   look(cause: Cause, delayMs?: number): void {
     this.schedule.ask(cause, this.#parts.clock.nowMs(), delayMs);
     this.wake();
+  }
+
+  /** Whether the kernel tells of anything but what is wished: our own changes come back as events. */
+  isNews(about: readonly Change[] | undefined): boolean {
+    const wish = this.#plans?.wish;
+    if (about === undefined || wish === undefined) return true;
+    const isCovered = covers(wish.scope);
+    return about.some(({ action, object }) => {
+      const wanted = wish.objects.get(identityOf(object));
+      if (wanted === undefined) return action === "put" && isCovered(object);
+      return action === "remove" || !isSame(wanted, object);
+    });
   }
 
   /** What is due now, the whole kernel first, so that no flood of lease changes puts it off. */
@@ -184,11 +204,12 @@ class Passes {
   }
 
   async #plan(kind: PassKind): Promise<Planned> {
-    const { backend, previousNetworks, write = asWished } = this.#parts;
+    const { backend, previousNetworks } = this.#parts;
     const own = this.#parts.own();
     if (this.#plans === undefined || this.#own !== own) {
+      const forms = own === undefined ? asWished : await this.#forms();
       this.#complaints.change([], this.#plans?.complaints() ?? []);
-      this.#plans = new PeerPlans(backend.planner, own, write);
+      this.#plans = new PeerPlans(backend.planner, own, forms);
       this.#own = own;
       this.#taken = [];
     }
@@ -203,6 +224,16 @@ class Passes {
     const { scope } = plans.wish;
     const networks = [...new Set([...scope.networks, ...previousNetworks])];
     return { wish: { ...plans.wish, scope: { ...scope, networks } }, changes: change.wishes };
+  }
+
+  /** What stands keeps its form, so that a restart moves no route. */
+  async #forms(): Promise<Writing> {
+    const { kernel, backend, nexthopsFrom } = this.#parts;
+    return new RouteForms({
+      available: await kernel.hasNexthops(),
+      standing: await kernel.dump(backend.planner.scope),
+      ...(nexthopsFrom === undefined ? {} : { from: nexthopsFrom }),
+    });
   }
 
   async #lookUp(peers: readonly Lease[]): Promise<ReadonlyMap<Ip, RouteLookup | undefined>> {
@@ -324,7 +355,7 @@ async function watch(parts: Parts, passes: Passes, signal: AbortSignal): Promise
       for await (const event of events) {
         if (event.kind === "overrun")
           parts.log.warn({}, "kernel events were lost, looking at everything");
-        passes.look("kernel-event");
+        if (event.kind === "overrun" || passes.isNews(event.about)) passes.look("kernel-event");
       }
     } catch (error) {
       if (signal.aborted) break;

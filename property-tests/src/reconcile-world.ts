@@ -156,6 +156,7 @@ export class ReconcileWorld implements AsyncDisposable {
       watch: (signal) => (tells ? kernel.watch(signal) : silence(signal)),
       routesTo: (destinations) => kernel.routesTo(destinations),
       interfaces: () => kernel.interfaces(),
+      hasNexthops: () => kernel.hasNexthops(),
     };
   }
 }

@@ -307,6 +307,7 @@ function altered(object: KernelObject): KernelObject {
       return { ...object, mac: STRANGE_MAC };
     case "fdb":
       return { ...object, destination: addToIp(object.destination, 100n) };
+    case "nexthop":
     case "route":
       return { ...object, protocol: 4 };
     case "sysctl":

@@ -63,8 +63,9 @@ export function* compare(actual: readonly KernelObject[], wish: Wish): Steps<Com
     [...puts(work.put.sysctl), ...puts(work.put.address), ...puts(work.put.fdb)],
     puts(work.put.neighbour),
     removals(work.ownGateways),
+    puts(work.put.nexthop),
     [...work.exchanges, ...puts(work.put.route), ...removals(work.remove.route)],
-    removals(work.remove.neighbour),
+    [...removals(work.remove.nexthop), ...removals(work.remove.neighbour)],
     [...removals(work.remove.fdb), ...removals(work.remove.address), ...removals(work.remove.link)],
   ];
   return {
@@ -180,6 +181,7 @@ class Work {
         break;
       case "neighbour":
       case "fdb":
+      case "nexthop":
     }
     if (!found.some((object) => isSame(object, wanted))) this.put[wanted.kind].push(wanted);
   }
@@ -245,7 +247,7 @@ function removals(objects: readonly KernelObject[]): Change[] {
 }
 
 function emptyByKind(): ByKind {
-  return { link: [], address: [], neighbour: [], fdb: [], route: [], sysctl: [] };
+  return { link: [], address: [], neighbour: [], fdb: [], nexthop: [], route: [], sysctl: [] };
 }
 
 /** The device that takes the object along when it goes. */

@@ -1,6 +1,6 @@
 /** When two kernel objects are the same one, and when they say the same. */
 import { cidrAddress } from "../core/ip.ts";
-import type { KernelObject, Link, Sysctl, VxlanAttributes } from "./kernel.ts";
+import type { KernelObject, Link, Nexthop, Route, Sysctl, VxlanAttributes } from "./kernel.ts";
 
 /** What there can be only one of; putting a second one replaces the first. */
 export function identityOf(object: KernelObject): string {
@@ -13,6 +13,8 @@ export function identityOf(object: KernelObject): string {
       return neighbourIdentity(object.link, object.address);
     case "fdb":
       return fdbIdentity(object.link, object.mac);
+    case "nexthop":
+      return nexthopIdentity(object.id);
     case "route":
       return `route ${object.destination}`;
     case "sysctl":
@@ -32,6 +34,10 @@ export function fdbIdentity(link: string, mac: string): string {
   return `fdb ${link} ${mac}`;
 }
 
+export function nexthopIdentity(id: number): string {
+  return `nexthop ${id}`;
+}
+
 /** Whether two objects of one identity have the same content, so that nothing is left to change. */
 export function isSame(a: KernelObject, b: KernelObject): boolean {
   switch (a.kind) {
@@ -43,17 +49,23 @@ export function isSame(a: KernelObject, b: KernelObject): boolean {
       return b.kind === "neighbour" && a.mac === b.mac;
     case "fdb":
       return b.kind === "fdb" && a.destination === b.destination;
+    case "nexthop":
+      return b.kind === "nexthop" && isSameWay(a, b);
     case "route":
-      return (
-        b.kind === "route" &&
-        a.gateway === b.gateway &&
-        a.link === b.link &&
-        a.onlink === b.onlink &&
-        a.protocol === b.protocol
-      );
+      return b.kind === "route" && isSameWay(a, b) && a.nexthop === b.nexthop;
     case "sysctl":
       return b.kind === "sysctl" && a.value === b.value;
   }
+}
+
+/** Whether both lead over the same gateway and device, and bear the same mark. */
+export function isSameWay(a: Nexthop | Route, b: Nexthop | Route): boolean {
+  return (
+    a.gateway === b.gateway &&
+    a.link === b.link &&
+    a.onlink === b.onlink &&
+    a.protocol === b.protocol
+  );
 }
 
 /** Whether the one can be made into the other while it goes on carrying packets. Source: spec 05 section 2.2. */

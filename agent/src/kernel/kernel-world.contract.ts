@@ -10,9 +10,11 @@ import type {
   ChangeResult,
   FdbEntry,
   Kernel,
+  KernelEvent,
   KernelObject,
   Link,
   Neighbour,
+  Nexthop,
   Route,
   Scope,
   Sysctl,
@@ -25,9 +27,15 @@ export interface ContractWorld extends AsyncDisposable {
   addInterface(name: string, mtu: number, addresses: readonly Cidr[]): Promise<void>;
   removeInterface(name: string): Promise<void>;
   setUp(name: string, up: boolean): Promise<void>;
+  /** The other end of the card's wire; returns when the kernel has acted on it. */
+  setCarrier(name: string, carrier: boolean): Promise<void>;
   removeAddress(link: string, address: Cidr): Promise<void>;
   /** Equivalent to `ip route append`. */
   appendRoute(route: Route): Promise<void>;
+  /** Equivalent to `ip nexthop add`, also of one without a gateway. */
+  addNexthop(nexthop: Nexthop): Promise<void>;
+  /** Equivalent to `ip nexthop delete`. */
+  removeNexthop(id: number): Promise<void>;
 }
 
 /** The same small network in each family. */
@@ -108,6 +116,16 @@ export const CARD_MTU: number = 1500;
 export const MAC_1: Mac = parseMac("0e:00:00:00:00:01");
 export const MAC_2: Mac = parseMac("0e:00:00:00:00:02");
 export const MAC_3: Mac = parseMac("0e:00:00:00:00:03");
+
+/** Longer than any machine needs to hear of a change. */
+export const EVENT_LIMIT_MS = 5_000;
+
+/** The next event of a watch. @throws Error when the watch is over */
+export async function nextEvent(events: AsyncIterator<KernelEvent>): Promise<KernelEvent> {
+  const { done, value } = await events.next();
+  if (done === true) throw new Error("the watch is over");
+  return value;
+}
 
 /** A world with one card, and the objects of one vxlan peer in it. */
 export class Fixture {
@@ -216,6 +234,10 @@ export class Fixture {
 
   async routes(): Promise<readonly KernelObject[]> {
     return (await this.dump()).filter(({ kind }) => kind === "route");
+  }
+
+  async nexthops(): Promise<readonly KernelObject[]> {
+    return (await this.dump()).filter(({ kind }) => kind === "nexthop");
   }
 
   /** The dump without the kernel's own routes, in a fixed order. */

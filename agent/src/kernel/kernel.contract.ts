@@ -2,12 +2,20 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parseCidr, parseIp } from "../core/ip.ts";
 import { linksContract } from "./kernel-links.contract.ts";
+import { nexthopsContract } from "./kernel-nexthops.contract.ts";
 import {
   addressesContract,
   foreignRoutesContract,
   routesContract,
 } from "./kernel-routes.contract.ts";
-import { CARD, CARD_MTU, Fixture, MAC_3, SAMPLES } from "./kernel-world.contract.ts";
+import {
+  CARD,
+  CARD_MTU,
+  EVENT_LIMIT_MS,
+  Fixture,
+  MAC_3,
+  SAMPLES,
+} from "./kernel-world.contract.ts";
 import type { ContractWorld } from "./kernel-world.contract.ts";
 import { ROUTE_PROTOCOL_TWILL } from "./kernel.ts";
 import type { KernelObject, Route, Sysctl } from "./kernel.ts";
@@ -25,6 +33,7 @@ export function kernelContract(name: string, open: () => Promise<ContractWorld>)
     addressesContract(fixture);
     routesContract(fixture);
     foreignRoutesContract(fixture);
+    nexthopsContract(fixture);
     readingContract(fixture);
     eventsContract(fixture);
   });
@@ -147,9 +156,6 @@ function readingContract(fixture: Fixture): void {
     expect(defaultRoutes).toEqual([{ family: sample.family, link: CARD }]);
   });
 }
-
-/** Longer than any machine needs to hear of a change. */
-const EVENT_LIMIT_MS = 5_000;
 
 function eventsContract(fixture: Fixture): void {
   test("watching tells of changes since the call, and ends with its signal", async () => {

@@ -56,8 +56,26 @@ export interface FdbEntry {
 }
 
 /**
+ * The way of one or many routes as an object of its own. Equivalent to `ip nexthop replace id ID via GATEWAY dev LINK [onlink] proto PROTOCOL`.
+ * The kernel drops it, and the routes over it, when its link goes, is set down or loses its carrier. Source: net/ipv4/nexthop.c.
+ */
+export interface Nexthop {
+  readonly kind: "nexthop";
+  /** From 1 to 4,294,967,295; one number space for everybody in the namespace. */
+  readonly id: number;
+  /** Empty for one without a device, which others make: a group, a blackhole. */
+  readonly link: string;
+  /** Always there in a wish; absent in a dump for one without, which others make and of which only the id matters. */
+  readonly gateway?: Ip;
+  readonly onlink: boolean;
+  /** linux/rtnetlink.h RTPROT_*. */
+  readonly protocol: number;
+}
+
+/**
  * A unicast route of table main with the metric of a route put without one: 0, in IPv6 1024.
- * Equivalent to `ip route replace DESTINATION via GATEWAY dev LINK [onlink] proto PROTOCOL`; without a gateway, scope link.
+ * Equivalent to `ip route replace DESTINATION via GATEWAY dev LINK [onlink] proto PROTOCOL`; without a gateway, scope link;
+ * with a nexthop, `ip route replace DESTINATION nhid ID proto PROTOCOL`.
  */
 export interface Route {
   readonly kind: "route";
@@ -67,6 +85,8 @@ export interface Route {
   readonly onlink: boolean;
   /** linux/rtnetlink.h RTPROT_*. */
   readonly protocol: number;
+  /** Id of the nexthop object it points to; gateway, link and onlink are then what that object says, also in a dump. */
+  readonly nexthop?: number;
 }
 
 /** A file under /proc/sys, by its path below it: `net/ipv6/conf/flannel.1/accept_ra`. */
@@ -79,7 +99,7 @@ export interface Sysctl {
   readonly optional?: boolean;
 }
 
-export type KernelObject = Link | Address | Neighbour | FdbEntry | Route | Sysctl;
+export type KernelObject = Link | Address | Neighbour | FdbEntry | Nexthop | Route | Sysctl;
 
 /** linux/rtnetlink.h: routes the kernel makes by itself, for a redirect, a connected prefix, a router advertisement. */
 export const ROUTE_PROTOCOL_REDIRECT = 1;
@@ -87,11 +107,11 @@ export const ROUTE_PROTOCOL_KERNEL = 2;
 export const ROUTE_PROTOCOL_ADVERTISEMENT = 9;
 /** linux/rtnetlink.h RTPROT_BOOT: what the reference gives its routes, so what `ip route` must show on our own devices. */
 export const ROUTE_PROTOCOL_BOOT = 3;
-/** Marks our routes on devices that are not ours; unused by iproute2's rt_protos and by the routing daemons we know of. */
+/** Marks our nexthop objects, and our routes on devices that are not ours; unused by iproute2's rt_protos and by the routing daemons we know of. */
 export const ROUTE_PROTOCOL_TWILL = 116;
 
 /**
- * What a dump covers. A dump says what is there; `isOurs` in scope.ts says which of it is ours by its mark, since a route put by
+ * What a dump covers; besides, it covers all nexthop objects, since their ids must not collide. A dump says what is there; `isOurs` in scope.ts says which of it is ours by its mark, since a route put by
  * somebody else for a destination we want must be seen too.
  */
 export interface Scope {
@@ -106,8 +126,9 @@ export interface Scope {
 export interface Change {
   /**
    * `put` creates or replaces what has the same identity (identity.ts); a link that is not compatible with the one there is
-   * refused, never replaced. `remove` of what is absent succeeds; a route is removed only with this link, protocol and,
-   * where it has one, gateway.
+   * refused, never replaced. A nexthop must be there before a route that points to it. `remove` of what is absent succeeds; a route is
+   * removed only with this link, protocol and, where it has one, gateway, or else with this nexthop and protocol. A removed
+   * nexthop takes the routes over it along, whosever they are.
    */
   readonly action: "put" | "remove";
   readonly object: KernelObject;
@@ -154,8 +175,13 @@ export interface DefaultRoute {
   readonly link?: string;
 }
 
-/** What may have changed: a reason to look again, never the truth itself. */
-export type KernelEvent = { readonly kind: "changed" } | { readonly kind: "overrun" };
+/**
+ * What may have changed: a reason to look again, never the truth itself. `about` is given where all of it can be said: what was put or
+ * removed, by whomever; whoever has just done that himself need not look.
+ */
+export type KernelEvent =
+  | { readonly kind: "changed"; readonly about?: readonly Change[] }
+  | { readonly kind: "overrun" };
 
 export interface Kernel {
   /** The objects of a scope, routes in the kernel's order of preference. Empty when there is nothing. @throws AgentError "kernel-refused" */
@@ -163,11 +189,13 @@ export interface Kernel {
   /** Makes the changes in the given order, going on after a refused one. @throws AgentError "kernel-refused" only when nothing could be sent */
   apply(changes: readonly Change[]): Promise<readonly ChangeResult[]>;
   /**
-   * Yields after any change of links, addresses or routes since the call, and of neighbours or FDB entries on the links of the last
+   * Yields after any change of links, addresses, nexthops or routes since the call, and of neighbours or FDB entries on the links of the last
    * dump; ends when the signal aborts. Bursts may be merged.
    * @throws AgentError "kernel-refused"
    */
   watch(signal: AbortSignal): AsyncIterable<KernelEvent>;
+  /** Whether it has nexthop objects, which needs Linux 5.3. @throws AgentError "kernel-refused" */
+  hasNexthops(): Promise<boolean>;
   /** One answer per destination, in order; undefined where the kernel has no route. */
   routesTo(destinations: readonly Ip[]): Promise<readonly (RouteLookup | undefined)[]>;
   /** All devices but none of their peers' state; default routes of table main. */

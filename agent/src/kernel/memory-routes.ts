@@ -13,8 +13,16 @@ import {
 import type { Cidr, Family, Ip } from "../core/ip.ts";
 import { isSame } from "./identity.ts";
 import { ROUTE_PROTOCOL_KERNEL } from "./kernel.ts";
-import type { Route } from "./kernel.ts";
+import type { Nexthop, Route } from "./kernel.ts";
 import type { Refusal } from "./print.ts";
+
+/** The route with what its nexthop object says. */
+export function routeOver<T extends Route>(route: T, nexthop: Nexthop): T {
+  const { gateway: _, ...rest } = route;
+  const { id, link, gateway, onlink } = nexthop;
+  const way = gateway === undefined ? {} : { gateway };
+  return { ...rest, ...way, link, onlink, nexthop: id } as T;
+}
 
 /** The metric of a route that is put without one. Source: linux/ipv6_route.h IP6_RT_PRIO_USER; IPv4 has 0. */
 export function defaultMetric(family: Family): number {
@@ -29,8 +37,16 @@ export interface MetricRoute extends Route {
 export interface RoutingLinks {
   /** Undefined when there is no such link. */
   isUp(name: string): boolean | undefined;
+  hasCarrier(name: string): boolean;
   /** The link that carries this address. */
   holderOf(address: Ip): string | undefined;
+}
+
+/** Where packets go next, as a route or a nexthop object says it. */
+export interface Gateway {
+  readonly gateway: Ip;
+  readonly link: string;
+  readonly onlink: boolean;
 }
 
 /** Linux's own sentences, so that errors read the same. Source: net/ipv4/fib_semantics.c, fib_frontend.c, net/ipv6/route.c. */
@@ -40,6 +56,8 @@ export class MemoryRoutes {
   readonly #links: RoutingLinks;
   /** By destination; within one destination and metric in the kernel's order. */
   readonly #routes = new Map<Cidr, MetricRoute[]>();
+  /** Destinations of the routes over each nexthop object. */
+  readonly #overNexthop = new Map<number, Set<Cidr>>();
   /** Per family, how many destinations there are of each prefix length: the only lengths a lookup tries. */
   readonly #lengths: Record<Family, Map<number, number>> = { 4: new Map(), 6: new Map() };
 
@@ -56,9 +74,9 @@ export class MemoryRoutes {
     for (const [destination, routes] of this.#routes) {
       const family = familyOf(destination);
       const plain = routes.filter((route) => route.metric === defaultMetric(family));
-      // IPv6 joins routes of one destination and metric into one with several ways, which the port has no word for.
-      if (family === 4 || plain.length === 1)
-        for (const { metric: _, ...route } of plain) yield route;
+      // The port has no word for one with several ways.
+      const ways = family === 4 ? 1 : plain.filter(joins).length;
+      for (const { metric: _, ...route } of plain) if (ways === 1 || !joins(route)) yield route;
     }
   }
 
@@ -71,19 +89,39 @@ export class MemoryRoutes {
     return this.#insert(route, false);
   }
 
-  /** Where no gateway is stated any matches. Source: net/ipv4/fib_semantics.c fib_nh_match. */
   remove(route: Route): void {
-    const { destination, gateway, link, protocol } = route;
+    const { destination, protocol } = route;
     const metric = defaultMetric(familyOf(destination));
     const routes = this.#routes.get(destination) ?? [];
     const index = routes.findIndex(
       (other) =>
-        other.metric === metric &&
-        (gateway === undefined || other.gateway === gateway) &&
-        other.link === link &&
-        other.protocol === protocol,
+        other.metric === metric && other.protocol === protocol && leadsAsStated(other, route),
     );
     if (index !== -1) this.#set(destination, routes.toSpliced(index, 1));
+  }
+
+  /** Removes the routes over a nexthop object. */
+  removeOver(id: number): void {
+    for (const destination of this.#destinationsOver(id))
+      this.#set(
+        destination,
+        (this.#routes.get(destination) ?? []).filter((route) => route.nexthop !== id),
+      );
+  }
+
+  /** Leads the routes over a nexthop object where it says now. */
+  redirect(nexthop: Nexthop): void {
+    for (const destination of this.#destinationsOver(nexthop.id))
+      this.#set(
+        destination,
+        (this.#routes.get(destination) ?? []).map((route) =>
+          route.nexthop === nexthop.id ? routeOver(route, nexthop) : route,
+        ),
+      );
+  }
+
+  hasIpv6Over(id: number): boolean {
+    return this.#destinationsOver(id).some((destination) => familyOf(destination) === 6);
   }
 
   /** The route to the prefix of an address that the kernel makes while the link is up. */
@@ -112,13 +150,13 @@ export class MemoryRoutes {
     );
   }
 
-  /** Takes the routes of a link, of one family or all. */
+  /** Takes the routes of a link, of one family or all, but for those over a nexthop object: they go with that. */
   flush(link: string, family?: Family): void {
     for (const [destination, routes] of this.#routes)
       if (family === undefined || familyOf(destination) === family)
         this.#set(
           destination,
-          routes.filter((route) => route.link !== link),
+          routes.filter((route) => route.link !== link || route.nexthop !== undefined),
         );
   }
 
@@ -147,15 +185,14 @@ export class MemoryRoutes {
     if (refusal !== undefined) return refusal;
     const routes = this.#routes.get(route.destination) ?? [];
     const rivals = routes.filter((other) => other.metric === route.metric);
-    const [first] = rivals;
-    const joins = familyOf(route.destination) === 6;
+    const isIpv4 = familyOf(route.destination) === 4;
     const twin = rivals.findIndex((other) => isSame(other, route));
     // A replacement must not double a later route. Source: net/ipv4/fib_trie.c fib_table_insert.
-    if (twin !== -1 && (replace ? twin > 0 && !joins : true)) return { code: "EEXIST" };
-    const kept = replace
-      ? routes.filter((other) => !(joins ? rivals.includes(other) : other === first))
-      : routes;
-    const at = replace && first !== undefined ? routes.indexOf(first) : kept.length;
+    if (twin !== -1 && (replace ? twin > 0 && isIpv4 : true)) return { code: "EEXIST" };
+    let replaced: readonly MetricRoute[] = [];
+    if (replace) replaced = isIpv4 ? rivals.slice(0, 1) : replacedInIpv6(rivals, route);
+    const kept = routes.filter((other) => !replaced.includes(other));
+    const at = replaced[0] === undefined ? kept.length : routes.indexOf(replaced[0]);
     this.#set(route.destination, kept.toSpliced(at, 0, route));
     return undefined;
   }
@@ -164,11 +201,13 @@ export class MemoryRoutes {
     const { destination, gateway, link } = route;
     if (maskCidr(destination) !== destination)
       return { code: "EINVAL", detail: "Invalid prefix for given prefix length." };
+    // The nexthop object was looked at when it was made, and is there only while its link works.
+    if (route.nexthop !== undefined) return undefined;
     const up = this.#links.isUp(link);
     if (up === undefined) return { code: "ENODEV" };
     return gateway === undefined
       ? this.#checkDevice(destination, up)
-      : this.#checkGateway({ ...route, gateway }, up);
+      : this.checkGateway({ ...route, gateway }, up);
   }
 
   #checkDevice(destination: Cidr, up: boolean): Refusal | undefined {
@@ -178,8 +217,7 @@ export class MemoryRoutes {
   }
 
   /** A gateway that is not said to be onlink is looked for first, and the device's state counts after that. */
-  #checkGateway(route: Route & { readonly gateway: Ip }, up: boolean): Refusal | undefined {
-    const { gateway, link, onlink } = route;
+  checkGateway({ gateway, link, onlink }: Gateway, up: boolean): Refusal | undefined {
     const isIpv4 = familyOf(gateway) === 4;
     if (!isIpv4 && this.#links.holderOf(gateway) !== undefined)
       return { code: "EINVAL", detail: "Gateway can not be a local address." };
@@ -226,11 +264,57 @@ export class MemoryRoutes {
     const length = cidrLength(destination);
     const added = Number(routes.length > 0) - Number(this.#routes.has(destination));
     const count = (lengths.get(length) ?? 0) + added;
+    this.#noteNexthops(destination, this.#routes.get(destination) ?? [], routes);
     if (count === 0) lengths.delete(length);
     else lengths.set(length, count);
     if (routes.length === 0) this.#routes.delete(destination);
     else this.#routes.set(destination, routes);
   }
+
+  #destinationsOver(id: number): readonly Cidr[] {
+    return [...(this.#overNexthop.get(id) ?? [])];
+  }
+
+  #noteNexthops(destination: Cidr, before: readonly Route[], after: readonly Route[]): void {
+    for (const { nexthop: id } of before) {
+      if (id === undefined) continue;
+      const destinations = this.#overNexthop.get(id);
+      destinations?.delete(destination);
+      if (destinations?.size === 0) this.#overNexthop.delete(id);
+    }
+    for (const { nexthop: id } of after) {
+      if (id === undefined) continue;
+      const destinations = this.#overNexthop.get(id) ?? new Set();
+      this.#overNexthop.set(id, destinations.add(destination));
+    }
+  }
+}
+
+/**
+ * IPv6 makes one route with several ways of those of one destination and metric that have a gateway of their own.
+ * Source: net/ipv6/ip6_fib.c rt6_qualify_for_ecmp.
+ */
+function joins(route: Route): boolean {
+  return route.gateway !== undefined && route.nexthop === undefined;
+}
+
+/** The first of the same sort where there is one, and all that are joined with it. Source: net/ipv6/ip6_fib.c fib6_add_rt2node. */
+function replacedInIpv6(rivals: readonly MetricRoute[], route: Route): readonly MetricRoute[] {
+  const target = rivals.find((other) => joins(other) === joins(route)) ?? rivals[0];
+  if (target === undefined) return [];
+  return joins(target) ? rivals.filter(joins) : [target];
+}
+
+/**
+ * Where no gateway is stated any matches; where no nexthop object is stated, IPv6 takes a route over any.
+ * Source: net/ipv4/fib_semantics.c fib_nh_match, net/ipv6/route.c ip6_route_del.
+ */
+function leadsAsStated(route: Route, stated: Route): boolean {
+  if (stated.nexthop !== undefined) return route.nexthop === stated.nexthop;
+  if (route.nexthop !== undefined) return familyOf(route.destination) === 6;
+  return (
+    (stated.gateway === undefined || route.gateway === stated.gateway) && route.link === stated.link
+  );
 }
 
 function isConnected(route: Route, link: string): boolean {

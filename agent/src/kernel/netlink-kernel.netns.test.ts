@@ -5,8 +5,10 @@ import { expect, test } from "vitest";
 import { parseCidr, parseIp } from "../core/ip.ts";
 import { parseMac } from "../core/mac.ts";
 import { kernelContract } from "./kernel.contract.ts";
+import { EVENT_LIMIT_MS, nextEvent } from "./kernel-world.contract.ts";
 import type { Link } from "./kernel.ts";
 import { NamespaceWorld, runIn } from "./netlink-world.contract.ts";
+import { printObject } from "./print.ts";
 import { reconcile } from "./reconcile.ts";
 
 requires("netns", "vxlan")("real kernel", () => {
@@ -85,6 +87,69 @@ requires("netns", "vxlan")("real kernel", () => {
       objects: [vxlan],
     });
     expect(report).toEqual({ changes: [], failures: [], held: [] });
+  });
+
+  test("the removal of a nexthop, whose IPv4 routes go without a word, is told", async () => {
+    await using world = new NamespaceWorld();
+    // Nothing else happens on a device that neither speaks IPv6 nor waits for a carrier.
+    const off = "for f in all default; do echo 1 >/proc/sys/net/ipv6/conf/$f/disable_ipv6; done";
+    runIn(world.path, "sh", "-c", off);
+    world.ip("link", "add", "vx", "type", "vxlan", "id", "9", "dstport", "4789");
+    world.ip("link", "set", "vx", "up");
+    world.ip("nexthop", "add", "id", "8", "dev", "vx");
+    world.ip("route", "add", "10.42.2.0/24", "nhid", "8");
+    const limit = AbortSignal.timeout(EVENT_LIMIT_MS);
+    const events = world.kernel.watch(limit)[Symbol.asyncIterator]();
+    world.ip("nexthop", "delete", "id", "8");
+    expect(await nextEvent(events)).toMatchObject({
+      kind: "changed",
+      about: [{ action: "remove", object: { kind: "nexthop", id: 8 } }],
+    });
+    expect(world.ip("route", "show", "10.42.2.0/24")).toBe("");
+    await events.return?.();
+  });
+
+  test("an event says what was put where that is all there is to say, so that nobody looks after his own writes", async () => {
+    await using world = await withCard();
+    const { kernel } = world;
+    await kernel.apply([{ action: "put", object: vxlan }]);
+    await kernel.dump({ links: [vxlan.name], networks: [], sysctls: [] });
+    const limit = AbortSignal.timeout(EVENT_LIMIT_MS);
+    const events = kernel.watch(limit)[Symbol.asyncIterator]();
+    const mac = parseMac("0e:00:00:00:00:02");
+    const object = {
+      kind: "fdb",
+      link: vxlan.name,
+      mac,
+      destination: parseIp("192.0.2.2"),
+    } as const;
+    await kernel.apply([{ action: "put", object }]);
+    // The device's own addresses may still be coming, of which an event says nothing.
+    let event = await nextEvent(events);
+    while (event.kind === "changed" && event.about === undefined) event = await nextEvent(events);
+    expect(event).toEqual({ kind: "changed", about: [{ action: "put", object }] });
+    await events.return?.();
+  });
+
+  test("somebody's nexthop group is an id that is taken, and is not replaced", async () => {
+    await using world = await withCard();
+    world.ip("nexthop", "add", "id", "8", "via", "192.0.2.7", "dev", "card0", "proto", "4");
+    world.ip("nexthop", "add", "id", "9", "group", "8", "proto", "4");
+    const dump = await world.kernel.dump({ links: [], networks: [], sysctls: [] });
+    expect(dump.map(printObject)).toEqual([
+      "nexthop id 8 via 192.0.2.7 dev card0 proto 4",
+      "nexthop id 9 proto 4",
+    ]);
+    const gateway = parseIp("192.0.2.7");
+    const [result] = await world.kernel.apply([
+      {
+        action: "put",
+        object: { kind: "nexthop", id: 9, link: "card0", gateway, onlink: false, protocol: 116 },
+      },
+    ]);
+    expect(result?.error?.message).toBe(
+      "cannot put nexthop id 9 via 192.0.2.7 dev card0 proto 116: EINVAL (Can not replace a nexthop group with a nexthop)",
+    );
   });
 
   test("in the process's own namespace sysctls are the files under /proc/sys", async () => {

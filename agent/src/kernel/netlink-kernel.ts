@@ -8,6 +8,7 @@ import {
   type Link as LinuxLink,
   MAIN_TABLE,
   NetlinkError,
+  type NexthopState,
   RouteEvents,
   type RouteEvent,
   RouteSocket,
@@ -37,6 +38,7 @@ import {
   neighbourOf,
   routeOf,
 } from "./netlink-objects.ts";
+import { nexthopOf, unlessUnsupported } from "./netlink-nexthops.ts";
 import { procSysctls } from "./netlink-sysctls.ts";
 import type { Sysctls } from "./netlink-sysctls.ts";
 import { NetlinkWriter } from "./netlink-writer.ts";
@@ -55,6 +57,8 @@ export class NetlinkKernel implements Kernel {
   readonly #namespace: string | undefined;
   readonly #sysctls: Sysctls;
   readonly #writer: NetlinkWriter;
+  /** As of the last dump. */
+  #names = new LinkNames([]);
   /** Indexes of the devices that the last dump was about. */
   #watchedLinks: ReadonlySet<number> = new Set();
 
@@ -97,11 +101,15 @@ export class NetlinkKernel implements Kernel {
     const events = translated(() =>
       RouteEvents.open({
         ...namespace,
-        kinds: ["link", "address", "route", "neighbour"],
+        kinds: ["link", "address", "route", "neighbour", "nexthop"],
         signal,
       }),
     );
     return this.#tell(events);
+  }
+
+  hasNexthops(): Promise<boolean> {
+    return translatedLater(async () => (await this.#nexthopStates()) !== undefined);
   }
 
   routesTo(destinations: readonly Ip[]): Promise<readonly (RouteLookup | undefined)[]> {
@@ -131,10 +139,13 @@ export class NetlinkKernel implements Kernel {
   async #dump(scope: Scope): Promise<readonly KernelObject[]> {
     const links = await this.#socket.links();
     const names = new LinkNames(links);
+    this.#names = names;
     const watched = links.filter((link) => scope.links.includes(link.name));
     this.#watchedLinks = new Set(watched.map((link) => link.index));
     const objects: KernelObject[] = watched.map((link) => linkOf(link, names));
     for (const link of watched) await this.#carriedBy(link, objects);
+    const nexthops = (await this.#nexthopStates()) ?? [];
+    await collect(objects, nexthops, (state) => nexthopOf(state, names));
     await this.#routes(scope, names, objects);
     for (const path of scope.sysctls) objects.push(...(await this.#sysctl(path)));
     return objects;
@@ -148,6 +159,11 @@ export class NetlinkKernel implements Kernel {
     await collect(objects, addresses, (state) => addressOf(name, state));
     await collect(objects, neighbours, (entry) => neighbourOf(name, entry));
     await collect(objects, fdb, (entry) => fdbEntryOf(name, entry));
+  }
+
+  /** Undefined in a kernel without nexthop objects. */
+  #nexthopStates(): Promise<readonly NexthopState[] | undefined> {
+    return unlessUnsupported(() => this.#socket.nexthops());
   }
 
   async #routes(scope: Scope, names: LinkNames, objects: KernelObject[]): Promise<void> {
@@ -204,10 +220,44 @@ export class NetlinkKernel implements Kernel {
     try {
       for await (const batch of events) {
         if (batch.some(({ kind }) => kind === "overrun")) yield { kind: "overrun" };
-        else if (batch.some((event) => this.#matters(event))) yield { kind: "changed" };
+        else {
+          const told = batch.filter((event) => this.#matters(event));
+          if (told.length > 0) yield this.#event(told);
+        }
       }
     } catch (error) {
       throw translation(error);
+    }
+  }
+
+  /** Links and addresses take other objects along, which nobody tells of; so does the end of a nexthop object. */
+  #event(told: readonly RouteEvent[]): KernelEvent {
+    const about: Change[] = [];
+    for (const event of told) {
+      const object = this.#objectOf(event);
+      if (event.kind === "overrun" || object === "any") return { kind: "changed" };
+      if (object !== undefined) about.push({ action: event.kind, object });
+    }
+    return { kind: "changed", about };
+  }
+
+  /** Undefined for what the port has no word for, which is none of ours. */
+  #objectOf(event: RouteEvent): KernelObject | "any" | undefined {
+    if (event.kind === "overrun") return "any";
+    switch (event.object) {
+      case "neighbour":
+        return neighbourOf(this.#names.of(event.neighbour.linkIndex), event.neighbour);
+      case "fdb":
+        return fdbEntryOf(this.#names.of(event.fdbEntry.linkIndex), event.fdbEntry);
+      case "nexthop":
+        return nexthopOf(event.nexthop, this.#names);
+      case "route":
+        // Several ways, or a device made since the last dump.
+        return event.route.hops !== undefined || this.#names.of(event.route.linkIndex) === ""
+          ? "any"
+          : routeOf(event.route, this.#names);
+      default:
+        return "any";
     }
   }
 

@@ -103,6 +103,7 @@ export function routeOf(state: RouteState, names: LinkNames): Route | undefined 
     link,
     onlink: state.onlink,
     protocol: state.protocol,
+    ...(state.nexthopId === undefined ? {} : { nexthop: state.nexthopId }),
   };
 }
 
@@ -112,7 +113,7 @@ export function splitCidr(value: Cidr): { readonly address: Ip; readonly prefixL
 }
 
 /** The core refuses IPv4-mapped addresses, which another program may have put: such an object is none of ours. */
-function readIp(text: string): Ip | undefined {
+export function readIp(text: string): Ip | undefined {
   return text === "" || isMapped(text) ? undefined : parseIp(text);
 }
 

@@ -71,7 +71,7 @@ export class NamespaceWorld implements ContractWorld {
     const deadline = performance.now() + READY_LIMIT_MS;
     while (!isSo())
       if (performance.now() > deadline)
-        throw new Error(`an address is not ready after ${READY_LIMIT_MS} ms`);
+        throw new Error(`the kernel is not ready after ${READY_LIMIT_MS} ms`);
   }
 
   async removeInterface(name: string): Promise<void> {
@@ -82,6 +82,29 @@ export class NamespaceWorld implements ContractWorld {
     this.ip("link", "set", name, up ? "up" : "down");
   }
 
+  async setCarrier(name: string, carrier: boolean): Promise<void> {
+    this.ip("link", "set", `${name}-peer`, carrier ? "up" : "down");
+    // A worker of the kernel tells everybody. Source: net/core/link_watch.c linkwatch_do_dev.
+    const [working, gone] = ["UP", "LOWERLAYERDOWN"];
+    this.#waitFor(() => {
+      const [link] = JSON.parse(this.ip("-j", "link", "show", name)) as [{ operstate: string }];
+      return link.operstate === (carrier ? working : gone);
+    });
+    // Takes the lock under which it does so, hence comes after it.
+    this.ip("link", "set", name, "up");
+  }
+
+  async addNexthop(...[nexthop]: Parameters<ContractWorld["addNexthop"]>): Promise<void> {
+    const { id, link, gateway, onlink, protocol } = nexthop;
+    const via = gateway === undefined ? [] : ["via", gateway];
+    const way = [...via, "dev", link, ...(onlink ? ["onlink"] : [])];
+    this.ip("nexthop", "add", "id", String(id), ...way, "proto", String(protocol));
+  }
+
+  async removeNexthop(id: number): Promise<void> {
+    this.ip("nexthop", "delete", "id", String(id));
+  }
+
   async removeAddress(
     ...[link, address]: Parameters<ContractWorld["removeAddress"]>
   ): Promise<void> {
@@ -89,9 +112,11 @@ export class NamespaceWorld implements ContractWorld {
   }
 
   async appendRoute(...[route]: Parameters<ContractWorld["appendRoute"]>): Promise<void> {
-    const via = route.gateway === undefined ? [] : ["via", route.gateway];
-    const words = [route.destination, ...via, "dev", route.link];
-    this.ip("route", "append", ...words, "proto", String(route.protocol));
+    const { destination, gateway, link, onlink, protocol, nexthop } = route;
+    const via = gateway === undefined ? [] : ["via", gateway];
+    const way = nexthop === undefined ? [...via, "dev", link] : ["nhid", String(nexthop)];
+    if (onlink && nexthop === undefined) way.push("onlink");
+    this.ip("route", "append", destination, ...way, "proto", String(protocol));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

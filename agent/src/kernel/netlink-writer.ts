@@ -1,7 +1,8 @@
 /** Changes of the port as netlink requests, and netlink's refusals as the port's errors. */
 import {
   CodecError,
-  type LinkSettings,
+  type Link as LinuxLink,
+  type LinkChanges,
   NetlinkError,
   type Request,
   type RouteSocket,
@@ -27,9 +28,10 @@ import type {
   VxlanAttributes,
 } from "./kernel.ts";
 import { LinkNames, linkOf, splitCidr } from "./netlink-objects.ts";
+import { nexthopRequest } from "./netlink-nexthops.ts";
 import { errorCode } from "./netlink-sysctls.ts";
 import type { Sysctls } from "./netlink-sysctls.ts";
-import { INCOMPATIBLE_LINK, refusedChange } from "./print.ts";
+import { INCOMPATIBLE_LINK, NEXTHOP_WITHOUT_GATEWAY, refusedChange } from "./print.ts";
 import type { Refusal } from "./print.ts";
 
 /** An object that lives on a link that is there already. */
@@ -41,6 +43,7 @@ const ABSENT: Record<Carried["kind"], string> = {
   address: "EADDRNOTAVAIL",
   neighbour: "ENOENT",
   fdb: "ENOENT",
+  nexthop: "ENOENT",
   route: "ESRCH",
 };
 
@@ -88,24 +91,19 @@ export class NetlinkWriter {
     const requests: Request[] = [];
     const refusals: (Refusal | undefined)[] = [];
     const sent: number[] = [];
-    for (const [index, { action, object }] of changes.entries()) {
-      const link = links.get(object.link);
-      if (link === undefined) {
-        if (action === "put") refusals[index] = { code: "ENODEV" };
-      } else if (object.kind === "fdb" && link.kind !== "vxlan") {
-        // Other devices take it for a further address of their own, and ignore the destination.
-        if (action === "put") refusals[index] = { code: "EOPNOTSUPP" };
-      } else {
-        requests.push(requestFor(action, object, link.index));
+    for (const [index, change] of changes.entries()) {
+      const link = links.get(change.object.link);
+      const obstacle = obstacleTo(change, link);
+      if (obstacle === undefined) {
+        requests.push(requestFor(change.action, change.object, link?.index ?? 0));
         sent.push(index);
-      }
+      } else if (change.action === "put") refusals[index] = obstacle;
     }
     const answers = await this.#execute(requests);
     for (const [position, index] of sent.entries()) refusals[index] = answers[position];
     return changes.map((change, index) => {
       const refusal = refusals[index];
-      const absent = change.action === "remove" && refusal?.code === ABSENT[change.object.kind];
-      return result(change, absent ? undefined : refusal);
+      return result(change, isAbsence(change, refusal) ? undefined : refusal);
     });
   }
 
@@ -194,22 +192,13 @@ function newVxlan(link: Link, vxlan: VxlanAttributes, lowerIndex: number): Reque
 /** One request for each attribute that differs, so that one refused value keeps no other from being corrected. */
 function adjustments(actual: Link, wanted: Link): readonly Request[] {
   const name = { name: wanted.name };
-  const settings: LinkSettings[] = [];
+  const settings: LinkChanges[] = [];
   if (actual.mac !== wanted.mac) settings.push({ mac: wanted.mac });
   if (actual.mtu !== wanted.mtu) settings.push({ mtu: wanted.mtu });
   if (actual.up !== wanted.up) settings.push({ up: wanted.up });
-  const requests = settings.map((setting) => changeLink(name, setting));
   if (wanted.vxlan !== undefined && actual.vxlan?.learning !== wanted.vxlan.learning)
-    requests.push(learningRequest(wanted.name, wanted.vxlan));
-  return requests;
-}
-
-/** linux/netlink.h NLM_F_REQUEST: without NLM_F_CREATE a link message changes the link that is there. */
-const CHANGE_ONLY = 0x001;
-
-/** Equivalent to `ip link set NAME type vxlan learning` or `nolearning`. */
-function learningRequest(name: string, { vni, learning }: VxlanAttributes): Request {
-  return { ...addLink({ name, kind: "vxlan", vxlan: { id: vni, learning } }), flags: CHANGE_ONLY };
+    settings.push({ vxlan: { id: wanted.vxlan.vni, learning: wanted.vxlan.learning } });
+  return settings.map((setting) => changeLink(name, setting));
 }
 
 function requestFor(action: Change["action"], object: Carried, linkIndex: number): Request {
@@ -225,8 +214,12 @@ function requestFor(action: Change["action"], object: Carried, linkIndex: number
       const { mac, destination } = object;
       return (isPut ? putFdbEntry : removeFdbEntry)({ linkIndex, mac, destination });
     }
+    case "nexthop":
+      return nexthopRequest(action, object, linkIndex);
     case "route": {
-      const { destination, gateway, onlink, protocol } = object;
+      const { destination, gateway, onlink, protocol, nexthop } = object;
+      if (nexthop !== undefined)
+        return (isPut ? putRoute : removeRoute)({ destination, nexthopId: nexthop, protocol });
       return (isPut ? putRoute : removeRoute)({
         destination,
         ...(gateway === undefined ? {} : { gateway }),
@@ -236,6 +229,27 @@ function requestFor(action: Change["action"], object: Carried, linkIndex: number
       });
     }
   }
+}
+
+/** Why a change cannot even be asked for; then there is nothing to remove either. */
+function obstacleTo(change: CarriedChange, link: LinuxLink | undefined): Refusal | undefined {
+  const { action, object } = change;
+  // Named by its id; and so is the way of a route over a nexthop object.
+  if (object.kind === "nexthop" && action === "remove") return undefined;
+  if (object.kind === "route" && object.nexthop !== undefined) return undefined;
+  if (object.kind === "nexthop" && object.gateway === undefined) return NEXTHOP_WITHOUT_GATEWAY;
+  if (link === undefined) return { code: "ENODEV" };
+  // Other devices take it for a further address of their own, and ignore the destination.
+  return object.kind === "fdb" && link.kind !== "vxlan" ? { code: "EOPNOTSUPP" } : undefined;
+}
+
+/** Whether a removal was refused because there is nothing to remove. */
+function isAbsence({ action, object }: CarriedChange, refusal: Refusal | undefined): boolean {
+  if (action !== "remove") return false;
+  // Said of an id that nobody has. Source: net/ipv4/fib_frontend.c inet_rtm_delroute, net/ipv6/route.c inet6_rtm_delroute.
+  if (object.kind === "route" && object.nexthop !== undefined && refusal?.code === "EINVAL")
+    return true;
+  return refusal?.code === ABSENT[object.kind];
 }
 
 function isCarried(change: Change): change is CarriedChange {

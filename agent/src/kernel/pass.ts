@@ -7,6 +7,7 @@ import {
   isCompatible,
   linkIdentity,
   neighbourIdentity,
+  nexthopIdentity,
 } from "./identity.ts";
 import type { Change, Kernel, KernelObject } from "./kernel.ts";
 import { printObject } from "./print.ts";
@@ -154,9 +155,13 @@ export function restsOn(object: KernelObject): readonly string[] {
       return [linkIdentity(object.link)];
     case "neighbour":
       return [linkIdentity(object.link), fdbIdentity(object.link, object.mac)];
-    case "route":
-      return object.gateway === undefined
-        ? [linkIdentity(object.link)]
-        : [linkIdentity(object.link), neighbourIdentity(object.link, object.gateway)];
+    case "nexthop":
+      return [linkIdentity(object.link)];
+    case "route": {
+      const below = [linkIdentity(object.link)];
+      if (object.gateway !== undefined) below.push(neighbourIdentity(object.link, object.gateway));
+      if (object.nexthop !== undefined) below.push(nexthopIdentity(object.nexthop));
+      return below;
+    }
   }
 }

@@ -1,12 +1,13 @@
 /** Kernel objects in the words of ip(8) and bridge(8), and what the kernel says when it refuses one. */
 import { AgentError } from "../core/errors.ts";
+import { familyOf } from "../core/ip.ts";
 import {
   ROUTE_PROTOCOL_ADVERTISEMENT,
   ROUTE_PROTOCOL_BOOT,
   ROUTE_PROTOCOL_KERNEL,
   ROUTE_PROTOCOL_REDIRECT,
 } from "./kernel.ts";
-import type { Change, KernelObject, Link, Route } from "./kernel.ts";
+import type { Change, KernelObject, Link, Nexthop, Route } from "./kernel.ts";
 
 /** One line. Equal objects print equal, different ones differently. */
 export function printObject(object: KernelObject): string {
@@ -19,6 +20,8 @@ export function printObject(object: KernelObject): string {
       return `neigh ${object.address} dev ${object.link} lladdr ${object.mac} PERMANENT`;
     case "fdb":
       return `fdb ${object.mac} dev ${object.link} dst ${object.destination} self permanent`;
+    case "nexthop":
+      return printNexthop(object);
     case "route":
       return printRoute(object);
     case "sysctl":
@@ -40,9 +43,27 @@ function printLink(link: Link): string {
   return words.join(" ");
 }
 
+/** Of a group, a blackhole and their like only what the port knows. */
+function printNexthop(nexthop: Nexthop): string {
+  const words = ["nexthop", "id", String(nexthop.id)];
+  if (nexthop.gateway !== undefined) words.push("via", nexthop.gateway);
+  if (nexthop.link !== "") words.push("dev", nexthop.link);
+  if (nexthop.onlink) words.push("onlink");
+  if (nexthop.protocol !== 0) words.push("proto", protocolName(nexthop.protocol));
+  return words.join(" ");
+}
+
 function printRoute(route: Route): string {
-  const words = ["route", route.destination];
-  if (route.gateway !== undefined) words.push("via", route.gateway);
+  const { destination, gateway } = route;
+  const words = ["route", destination];
+  if (route.nexthop !== undefined) words.push("nhid", String(route.nexthop));
+  if (gateway !== undefined) {
+    words.push("via");
+    // Only by way of a nexthop object that another program made.
+    if (familyOf(gateway) !== familyOf(destination))
+      words.push(familyOf(gateway) === 6 ? "inet6" : "inet");
+    words.push(gateway);
+  }
   words.push("dev", route.link);
   if (route.onlink) words.push("onlink");
   // As `ip route` does, which leaves "boot" out.
@@ -56,6 +77,8 @@ function protocolName(protocol: number): string {
       return "redirect";
     case ROUTE_PROTOCOL_KERNEL:
       return "kernel";
+    case ROUTE_PROTOCOL_BOOT:
+      return "boot";
     case ROUTE_PROTOCOL_ADVERTISEMENT:
       return "ra";
     default:
@@ -88,6 +111,12 @@ export function refusedChange(change: Change, refusal: Refusal): AgentError {
 export const INCOMPATIBLE_LINK: Refusal = {
   code: "EEXIST",
   detail: "a device with this name and other attributes is there",
+};
+
+/** The port knows no other form. */
+export const NEXTHOP_WITHOUT_GATEWAY: Refusal = {
+  code: "EINVAL",
+  detail: "a nexthop needs a gateway",
 };
 
 /** Said by whatever needs it, so that the sentence is the same everywhere. */

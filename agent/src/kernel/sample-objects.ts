@@ -2,7 +2,7 @@
 import { parseCidr, parseIp } from "../core/ip.ts";
 import { parseMac } from "../core/mac.ts";
 import type { Mac } from "../core/mac.ts";
-import { ROUTE_PROTOCOL_BOOT } from "./kernel.ts";
+import { ROUTE_PROTOCOL_BOOT, ROUTE_PROTOCOL_TWILL } from "./kernel.ts";
 import type {
   Address,
   Change,
@@ -10,6 +10,7 @@ import type {
   KernelObject,
   Link,
   Neighbour,
+  Nexthop,
   Route,
   Sysctl,
 } from "./kernel.ts";
@@ -63,6 +64,12 @@ export function peer(node: number, mac: Mac = MAC_2): readonly [Neighbour, FdbEn
       protocol: ROUTE_PROTOCOL_BOOT,
     },
   ];
+}
+
+/** The object that a route over one goes over. */
+export function nexthopOf({ gateway, link, onlink, nexthop: id }: Route): Nexthop {
+  if (gateway === undefined || id === undefined) throw new Error("not a route over a nexthop");
+  return { kind: "nexthop", id, link, gateway, onlink, protocol: ROUTE_PROTOCOL_TWILL };
 }
 
 export function wish(...objects: readonly KernelObject[]): DesiredState {

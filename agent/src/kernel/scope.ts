@@ -21,6 +21,8 @@ export function covers(scope: Scope): (object: KernelObject) => boolean {
       case "neighbour":
       case "fdb":
         return links.has(object.link);
+      case "nexthop":
+        return true;
       case "route":
         return links.has(object.link) || isInside(scope.networks, object.destination);
       case "sysctl":
@@ -44,6 +46,8 @@ export function isOurs(scope: Scope): (object: KernelObject) => boolean {
         return links.has(object.link);
       case "address":
         return links.has(object.link) && isInside(scope.networks, object.address);
+      case "nexthop":
+        return object.protocol === ROUTE_PROTOCOL_TWILL;
       case "route":
         return isMadeByKernel(object)
           ? false

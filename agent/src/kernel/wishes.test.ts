@@ -44,7 +44,9 @@ test("two that wish for different things of one identity are a mistake of ours",
 
 test("an object may be written as several, which others may share", () => {
   const shared: KernelObject = { ...FDB, mac: MAC_9 };
-  const wishes = new Wishes((object) => (object.kind === "route" ? [shared, object] : [object]));
+  const twofold = (object: KernelObject): readonly KernelObject[] =>
+    object.kind === "route" ? [shared, object] : [object];
+  const wishes = new Wishes({ write: twofold, takeBack: twofold });
   const [, , other] = peer(3);
   wishes.add(ROUTE);
   wishes.add(other);

@@ -4,14 +4,19 @@ import { identityOf, isSame } from "./identity.ts";
 import type { KernelObject } from "./kernel.ts";
 import type { Steps } from "./slices.ts";
 
-/**
- * The objects that say what a wished object says: itself, or others that amount to the same (a route, and the nexthop object it goes
- * through). The same answer for the same object each time, so that what was added can be taken back.
- */
-export type Writing = (object: KernelObject) => readonly KernelObject[];
+/** In what form wished objects are written into the kernel. */
+export interface Writing {
+  /** The objects that amount to the wished one: itself, or others (a route over a nexthop object, and that object). */
+  write(wished: KernelObject): readonly KernelObject[];
+  /** What `write` said of the object, which has one wish less now. */
+  takeBack(wished: KernelObject): readonly KernelObject[];
+}
 
 /** Everything is written as it is wished. */
-export const asWished: Writing = (object) => [object];
+export const asWished: Writing = {
+  write: (wished) => [wished],
+  takeBack: (wished) => [wished],
+};
 
 /** By identity, what was wished before; undefined where nothing was. */
 export type WishChanges = ReadonlyMap<string, KernelObject | undefined>;
@@ -19,17 +24,17 @@ export type WishChanges = ReadonlyMap<string, KernelObject | undefined>;
 export class Wishes {
   /** By identity, as written. */
   readonly objects: Map<string, KernelObject> = new Map();
-  readonly #write: Writing;
+  readonly #writing: Writing;
   /** How many wish for it, where that is more than one. */
   readonly #shared = new Map<string, number>();
   #before = new Map<string, KernelObject | undefined>();
 
-  constructor(write: Writing = asWished) {
-    this.#write = write;
+  constructor(writing: Writing = asWished) {
+    this.#writing = writing;
   }
 
   add(wished: KernelObject): void {
-    for (const object of this.#write(wished)) {
+    for (const object of this.#writing.write(wished)) {
       const identity = identityOf(object);
       const existing = this.objects.get(identity);
       if (existing === undefined) {
@@ -44,7 +49,7 @@ export class Wishes {
 
   /** Takes back one `add` of an equal object. */
   remove(wished: KernelObject): void {
-    for (const object of this.#write(wished)) {
+    for (const object of this.#writing.takeBack(wished)) {
       const identity = identityOf(object);
       const holders = this.#shared.get(identity) ?? 1;
       if (holders > 2) this.#shared.set(identity, holders - 1);

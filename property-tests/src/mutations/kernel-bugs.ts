@@ -10,6 +10,7 @@ function wrapped(kernel: Kernel, verbs: Partial<Kernel>): Kernel {
     dump: (scope) => kernel.dump(scope),
     apply: (changes) => kernel.apply(changes),
     watch: (signal) => kernel.watch(signal),
+    hasNexthops: () => kernel.hasNexthops(),
     routesTo: (destinations) => kernel.routesTo(destinations),
     interfaces: () => kernel.interfaces(),
     ...verbs,

@@ -155,6 +155,7 @@ export class WholeAgent {
       watch: (signal) => kernel.watch(signal),
       routesTo: (destinations) => kernel.routesTo(destinations),
       interfaces: () => kernel.interfaces(),
+      hasNexthops: () => kernel.hasNexthops(),
     };
   }
 }

@@ -232,6 +232,7 @@ export class AgentLife implements AgentProcess {
           yield event;
         }
       },
+      hasNexthops: () => kernel.hasNexthops(),
       routesTo: (destinations) => kernel.routesTo(destinations),
       interfaces: () => kernel.interfaces(),
     };

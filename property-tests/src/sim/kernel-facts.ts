@@ -10,6 +10,8 @@ export function isAgents(object: KernelObject): boolean {
         object.link.startsWith("flannel") ||
         (object.protocol === 116 && /^(10\.4[23]\.|fd00:4[23]:)/.test(object.destination))
       );
+    case "nexthop":
+      return object.protocol === 116;
     case "sysctl":
       return object.path.includes("/flannel");
     default:
@@ -23,6 +25,8 @@ export function describe(object: KernelObject): string {
       return `link ${object.name}`;
     case "route":
       return `route ${object.destination} ${object.gateway} ${object.link}`;
+    case "nexthop":
+      return `nexthop ${object.id} ${object.gateway} ${object.link}`;
     case "sysctl":
       return object.path;
     case "fdb":

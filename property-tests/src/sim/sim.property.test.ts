@@ -85,6 +85,7 @@ describe("simulated worlds", () => {
         dump: (scope) => kernel.dump(scope),
         apply: (changes) => kernel.apply(changes.filter(({ object }) => object.kind !== "route")),
         watch: (signal) => kernel.watch(signal),
+        hasNexthops: () => kernel.hasNexthops(),
         routesTo: (destinations) => kernel.routesTo(destinations),
         interfaces: () => kernel.interfaces(),
       }),
