@@ -43,7 +43,7 @@ async function bench({
     watch: tells ? kernel.watch.bind(kernel) : silence,
   });
   const parts = {
-    backend,
+    environment: { backend, look: () => Promise.resolve() },
     kernel: heard,
     clock,
     log,

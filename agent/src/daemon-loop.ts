@@ -42,8 +42,16 @@ export interface Reconciler {
   counters(): ReconcileCounters;
 }
 
-interface Parts {
+/** What the node is at the moment, which the wish follows from. */
+export interface Surroundings {
+  /** As of the last look. When it is another one, `own` is another lease too. */
   readonly backend: Backend;
+  /** @throws AgentError "kernel-refused" */
+  look(): Promise<void>;
+}
+
+interface Parts {
+  readonly environment: Surroundings;
   readonly kernel: Kernel;
   readonly clock: Clock;
   readonly log: Log;
@@ -148,6 +156,7 @@ class Passes {
     const beganMs = clock.nowMs();
     this.schedule.began(beganMs);
     try {
+      await this.#parts.environment.look();
       const { wish } = await this.#plan("whole");
       const report = await this.#mirror.whole(wish, this.#patience(EAGERNESS[cause]));
       this.#conclude(report, { cause, kind: "whole", beganMs, wish });
@@ -204,7 +213,8 @@ class Passes {
   }
 
   async #plan(kind: PassKind): Promise<Planned> {
-    const { backend, previousNetworks } = this.#parts;
+    const { environment, previousNetworks } = this.#parts;
+    const { backend } = environment;
     const own = this.#parts.own();
     if (this.#plans === undefined || this.#own !== own) {
       const forms = own === undefined ? asWished : await this.#forms();
@@ -228,16 +238,16 @@ class Passes {
 
   /** What stands keeps its form, so that a restart moves no route. */
   async #forms(): Promise<Writing> {
-    const { kernel, backend, nexthopsFrom } = this.#parts;
+    const { kernel, environment, nexthopsFrom } = this.#parts;
     return new RouteForms({
       available: await kernel.hasNexthops(),
-      standing: await kernel.dump(backend.planner.scope),
+      standing: await kernel.dump(environment.backend.planner.scope),
       ...(nexthopsFrom === undefined ? {} : { from: nexthopsFrom }),
     });
   }
 
   async #lookUp(peers: readonly Lease[]): Promise<ReadonlyMap<Ip, RouteLookup | undefined>> {
-    const wanted = this.#parts.backend.lookups(peers);
+    const wanted = this.#parts.environment.backend.lookups(peers);
     const routes = new Map<Ip, RouteLookup | undefined>();
     for (let start = 0; start < wanted.length; start += LOOKUPS_AT_ONCE) {
       const batch = wanted.slice(start, start + LOOKUPS_AT_ONCE);

@@ -3,19 +3,25 @@
  *
  *   network config → external interface → backend opens → own device → own lease → peers → kernel equals the leases
  *     → subnet.env → ready → { peers | kernel events | sweep } until the signal → data path left up
+ *
+ * Every pass begins with a look at the external interface (daemon-environment.ts). When it is another one, what follows from it does
+ * at once: the plan, and through `present` the lease and subnet.env (daemon-publication.ts).
  */
+import { assert } from "./core/assert.ts";
 import { AgentError } from "./core/errors.ts";
 import { chooseExternalInterface } from "./core/external-interface.ts";
-import type { ExternalInterface, InterfaceWishes } from "./core/external-interface.ts";
-import { parseIp } from "./core/ip.ts";
-import type { Ip } from "./core/ip.ts";
+import type { ChosenInterface, InterfaceWishes } from "./core/external-interface.ts";
+import { Latest } from "./core/latest.ts";
 import type { Lease } from "./core/lease.ts";
 import type { NetworkConfig } from "./core/network-config.ts";
-import { formatSubnetFile, parseSubnetFile } from "./core/subnet-file.ts";
+import { parseSubnetFile } from "./core/subnet-file.ts";
 import type { PreviousSubnets } from "./core/subnet-file.ts";
 import type { Backend, BackendDefinition } from "./backends/backend.ts";
+import { Environment, askMachine } from "./daemon-environment.ts";
 import { openReconciler } from "./daemon-loop.ts";
 import type { Reconciler } from "./daemon-loop.ts";
+import { keepPublished, keepSubnetFile, writeSubnetFile } from "./daemon-publication.ts";
+import type { Publisher } from "./daemon-publication.ts";
 import type { Kernel, KernelObject } from "./kernel/kernel.ts";
 import type { SubnetManager } from "./subnet-manager/subnet-manager.ts";
 import type { Clock } from "./system/clock.ts";
@@ -41,10 +47,6 @@ export interface DaemonOptions {
   /** Told whenever readiness changes. */
   readonly onReady: (ready: boolean) => void;
 }
-
-/** Source: spec 01 section 6.1. */
-const SUBNET_FILE_MODE = 0o644;
-const SUBNET_FILE_RETRY_MS = 1_000;
 
 /**
  * Runs until the signal aborts, then leaves the data path up and resolves.
@@ -77,17 +79,19 @@ async function live(
   );
   const definition = findBackend(config.backendType, ports.backends);
   const externalInterface = await chooseInterface(options.interfaceWishes, config, ports);
-  const previousLease = await subnetManager.previousLease(externalInterface.publicIps, signal);
+  const { publicIps } = externalInterface;
+  const previous = await subnetManager.previousLeases(publicIps, signal);
   const backend = await definition.open({
     networkConfig: config,
-    previousLease,
+    previousLease: previous.own,
+    otherLeases: previous.others,
     externalInterface,
     kernel: ports.kernel,
     random: ports.random,
     log: log.child({ room: "backend" }),
   });
   try {
-    await serve(options, ports, { config, backend }, signal);
+    await serve(options, ports, { config, backend, externalInterface }, signal);
   } finally {
     await backend.close();
   }
@@ -96,21 +100,37 @@ async function live(
 async function serve(
   options: DaemonOptions,
   ports: DaemonPorts,
-  { config, backend }: { readonly config: NetworkConfig; readonly backend: Backend },
+  start: {
+    readonly config: NetworkConfig;
+    readonly backend: Backend;
+    readonly externalInterface: ChosenInterface;
+  },
   signal: AbortSignal,
 ): Promise<void> {
   const { subnetManager, log } = ports;
+  const { config, backend, externalInterface: external } = start;
   let own: Lease | undefined;
+  const present = new Latest<Backend>();
+  present.set(backend);
+  const environment = new Environment(
+    { ...ports, config, wishes: options.interfaceWishes },
+    { external, backend },
+    (moved) => {
+      if (own !== undefined) own = { ...own, ...moved.attributes };
+      present.set(moved);
+    },
+  );
   const previous = await readPrevious(options.subnetFile, ports);
   const reconciler = openReconciler({
     ...ports,
-    backend,
+    environment,
     own: () => own,
     previousNetworks: Object.values(previous.networks),
   });
-  const device = await makeDevice(backend, reconciler, ports.kernel);
+  const device = await makeDevice(environment, reconciler, ports.kernel);
   try {
-    own = await subnetManager.acquireLease(config, backend.attributes, previous.subnets, signal);
+    const { attributes } = environment.backend;
+    own = await subnetManager.acquireLease(config, attributes, previous.subnets, signal);
   } catch (error) {
     await device.undo();
     throw error;
@@ -120,7 +140,7 @@ async function serve(
 
   await together(signal, [
     (stop) => subnetManager.keepLease(lease, stop),
-    (stop) => followPeers(options, ports, { config, backend, reconciler, own: lease }, stop),
+    (stop) => followPeers(options, ports, { config, reconciler, lease, present }, stop),
   ]);
 }
 
@@ -130,19 +150,20 @@ async function followPeers(
   ports: DaemonPorts,
   life: {
     readonly config: NetworkConfig;
-    readonly backend: Backend;
     readonly reconciler: Reconciler;
-    readonly own: Lease;
+    readonly lease: Lease;
+    readonly present: Latest<Backend>;
   },
   signal: AbortSignal,
 ): Promise<void> {
+  const { reconciler } = life;
   const firstPeers = Promise.withResolvers<void>();
   await together(signal, [
     async (stop) => {
       try {
-        for await (const peers of ports.subnetManager.watchPeers(life.own, stop)) {
+        for await (const peers of ports.subnetManager.watchPeers(life.lease, stop)) {
           ports.log.debug({ peers: peers.length }, "peers changed");
-          life.reconciler.setPeers(peers);
+          reconciler.setPeers(peers);
           firstPeers.resolve();
         }
       } finally {
@@ -155,13 +176,40 @@ async function followPeers(
       await firstPeers.promise;
       stop.throwIfAborted();
       // Refused changes of single peers keep nobody from being ready: the loop goes on trying them.
-      await life.reconciler.pass();
+      await reconciler.pass();
       await publish(options, ports, life, stop);
-      options.onReady(true);
-      ports.log.info({}, "flannel is ready");
-      ports.log.info({}, "Running backend.");
-      await life.reconciler.run(stop);
     },
+  ]);
+}
+
+/** Tells pods, operators and peers of this node, and keeps that true as long as the loop runs. */
+async function publish(
+  { subnetFile, onReady }: DaemonOptions,
+  ports: DaemonPorts,
+  life: {
+    readonly config: NetworkConfig;
+    readonly reconciler: Reconciler;
+    readonly lease: Lease;
+    readonly present: Latest<Backend>;
+  },
+  signal: AbortSignal,
+): Promise<void> {
+  const publisher: Publisher = {
+    ...ports,
+    ...life,
+    subnetFile,
+    onRival: (rival) => onReady(rival === undefined),
+  };
+  const { value: backend } = life.present;
+  assert(backend !== undefined, "a backend is open");
+  await writeSubnetFile(publisher, backend, signal);
+  onReady(true);
+  ports.log.info({}, "flannel is ready");
+  ports.log.info({}, "Running backend.");
+  await together(signal, [
+    (stop) => life.reconciler.run(stop),
+    (stop) => keepSubnetFile(publisher, backend, stop),
+    (stop) => keepPublished(publisher, stop),
   ]);
 }
 
@@ -182,11 +230,8 @@ async function chooseInterface(
   wishes: InterfaceWishes,
   config: NetworkConfig,
   { kernel, log }: DaemonPorts,
-): Promise<ExternalInterface> {
-  const facts = await kernel.interfaces();
-  const target = canReach(wishes);
-  const [reach] = target === undefined ? [] : await kernel.routesTo([target]);
-  const chosen = chooseExternalInterface({ wishes, config, ...facts, reach });
+): Promise<ChosenInterface> {
+  const chosen = chooseExternalInterface(await askMachine({ wishes, config, kernel }));
   const addresses = Object.values(chosen.addresses).join(" and ");
   log.info(
     { mtu: chosen.mtu, publicIps: chosen.publicIps },
@@ -195,16 +240,12 @@ async function chooseInterface(
   return chosen;
 }
 
-function canReach(wishes: InterfaceWishes): Ip | undefined {
-  return wishes.canReach === "" ? undefined : parseIp(wishes.canReach);
-}
-
 /**
  * The device exists before the lease, so that a node that cannot carry traffic takes no subnet. `undo` removes what was
  * made here, and leaves what a predecessor had made.
  */
 async function makeDevice(
-  backend: Backend,
+  { backend }: Environment,
   reconciler: Reconciler,
   kernel: Kernel,
 ): Promise<{ undo(): Promise<void> }> {
@@ -244,29 +285,3 @@ async function readPrevious(
 }
 
 const NOTHING_BEFORE = { networks: {}, subnets: {} };
-
-/** Writes subnet.env, again and again until it is written: without it no pod can start. */
-async function publish(
-  { subnetFile }: DaemonOptions,
-  { files, clock, log }: DaemonPorts,
-  {
-    config,
-    backend,
-    own,
-  }: { readonly config: NetworkConfig; readonly backend: Backend; readonly own: Lease },
-  signal: AbortSignal,
-): Promise<void> {
-  const text = formatSubnetFile({ config, subnets: own.subnets, mtu: backend.mtu, ipMasq: false });
-  for (let said = false; ; said = true) {
-    try {
-      await files.writeAtomically(subnetFile, text, SUBNET_FILE_MODE);
-      log.info({}, `Wrote subnet file to ${subnetFile}`);
-      return;
-    } catch (error) {
-      if (!(error instanceof AgentError)) throw error;
-      if (!said)
-        log.error({ err: error }, "Failed to write subnet file: trying again every second");
-      await clock.sleep(SUBNET_FILE_RETRY_MS, signal);
-    }
-  }
-}

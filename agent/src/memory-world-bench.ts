@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import * as registry from "./backends/registry.ts";
+import type { InterfaceWishes } from "./core/external-interface.ts";
 import type { Cidr } from "./core/ip.ts";
 import { runDaemon } from "./daemon.ts";
 import { MemoryKernel } from "./kernel/memory-kernel.ts";
@@ -35,8 +36,8 @@ export class World {
     return entries.map((entry) => entry.key.slice(SUBNETS.prefix.length));
   }
 
-  node(): Node {
-    return new Node(this, ++this.#nodes);
+  node(addresses?: readonly string[]): Node {
+    return new Node(this, ++this.#nodes, addresses);
   }
 }
 
@@ -49,26 +50,36 @@ export class Node {
   readonly #number: number;
   #starts = 0;
 
-  constructor(world: World, number: number) {
+  constructor(
+    world: World,
+    number: number,
+    addresses: readonly string[] = [`192.0.2.${number}/24`],
+  ) {
     this.#world = world;
     this.#number = number;
-    this.kernel.addInterface({ name: "eth0", addresses: [`192.0.2.${number}/24` as Cidr] });
+    this.kernel.addInterface({ name: "eth0", addresses: addresses.map((text) => text as Cidr) });
   }
 
   /** Starts an agent; `ready` changes as it says, `ended` settles when it ends. */
-  start(): Agent {
-    return new Agent(this, this.#world, this.#number * 100 + this.#starts++);
+  start(wishes: Partial<InterfaceWishes> = {}): Agent {
+    return new Agent(this, this.#world, { seed: this.#number * 100 + this.#starts++, wishes });
   }
 }
 
 export class Agent {
   ready = false;
   readonly ended: Promise<unknown>;
+  readonly store: MemoryStore;
   readonly #controller = new AbortController();
 
-  constructor(node: Node, world: World, seed: number) {
+  constructor(
+    node: Node,
+    world: World,
+    { seed, wishes }: { readonly seed: number; readonly wishes: Partial<InterfaceWishes> },
+  ) {
     const random = new SeededRandom(seed);
     const store = new MemoryStore({ clock: world.clock, database: world.database });
+    this.store = store;
     const ports = {
       subnetManager: new EtcdSubnetManager(store, {
         prefix: "/coreos.com/network",
@@ -90,6 +101,7 @@ export class Agent {
         canReach: "",
         publicIp: "",
         publicIpv6: "",
+        ...wishes,
       },
       subnetFile: SUBNET_FILE,
       onReady: (ready: boolean) => (this.ready = ready),

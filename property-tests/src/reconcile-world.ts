@@ -99,7 +99,7 @@ export class ReconcileWorld implements AsyncDisposable {
       ...backend.attributes,
     };
     this.reconciler = openReconciler({
-      backend,
+      environment: { backend, look: () => Promise.resolve() },
       kernel: this.#watched(tells),
       clock: this.clock,
       log: this.log,

@@ -139,6 +139,33 @@ describe.each(CASES)("$name", ({ definition, families }) => {
     expect(rebooted.attributes).toEqual(node.backend.attributes);
   });
 
+  test("on another address of the interface it is the same node, with every peer after one pass", async () => {
+    const node = await cluster.node();
+    const peers = await cluster.leases(2, 3, 4);
+    await node.pass(peers);
+    const before = { attributes: node.backend.attributes, kernel: node.kernel.print() };
+    const move = async (to: number, from: number): Promise<void> => {
+      const ips = perFamily(families, (family) => nodeIp(to, family));
+      for (const address of cluster.cardAddresses(to)) node.kernel.addAddress("eth0", address);
+      for (const address of cluster.cardAddresses(from)) node.kernel.removeAddress("eth0", address);
+      node.backend = node.backend.onto({
+        name: "eth0",
+        mtu: 1500,
+        addresses: ips,
+        publicIps: ips,
+      });
+      await node.pass(peers);
+      expect(node.backend.attributes).toEqual({ ...before.attributes, publicIps: ips });
+      expect(await node.pass(peers)).toEqual({ changes: [], failures: [], held: [] });
+    };
+    await move(101, 1);
+    for (const family of families)
+      for (const peer of [2, 3, 4])
+        expect(node.kernel.print()).toContain(`route ${nodeSubnet(peer, family)} via `);
+    await move(1, 101);
+    expect(node.kernel.print()).toBe(before.kernel);
+  });
+
   test("leases of another backend are ignored, and named", async () => {
     const node = await cluster.node();
     const peers = await cluster.leases(2, 3);

@@ -21,6 +21,8 @@ export interface BackendContext {
   readonly networkConfig: NetworkConfig;
   /** The lease this node held before, if any: keep the VTEP MAC, keep the key. */
   readonly previousLease: Lease | undefined;
+  /** Those of all other nodes, so that what tells us apart from them can be checked; none when absent. */
+  readonly otherLeases?: readonly Lease[];
   readonly externalInterface: ExternalInterface;
   readonly kernel: Kernel;
   readonly random: Random;
@@ -45,6 +47,11 @@ export interface Backend {
   readonly planner: Planner;
   /** The whole of it at once: `wholePlan` of the planner. */
   plan(input: PlanInput): Plan;
+  /**
+   * The same for the external interface as it is now: what identifies this node to its peers (MAC, key) stays.
+   * @throws AgentError "config-invalid" when this interface cannot carry it
+   */
+  onto(externalInterface: ExternalInterface): Backend;
   /** Lets go of what `open` holds. Leaves the data path up: pods keep talking while the agent restarts. */
   close(): Promise<void>;
 }

@@ -29,7 +29,7 @@ function address(text: string): CandidateAddress {
 }
 
 function link(index: number, name: string, ...addresses: string[]): InterfaceCandidate {
-  return { name, index, mtu: 1500, addresses: addresses.map(address) };
+  return { name, index, mtu: 1500, up: true, addresses: addresses.map(address) };
 }
 
 const MACHINE = [

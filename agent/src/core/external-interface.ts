@@ -28,6 +28,7 @@ export interface InterfaceCandidate {
   readonly name: string;
   readonly index: number;
   readonly mtu: number;
+  readonly up: boolean;
   /** In kernel order. */
   readonly addresses: readonly CandidateAddress[];
 }
@@ -59,6 +60,11 @@ export interface ExternalInterface {
   readonly publicIps: PerFamily<Ip>;
 }
 
+/** The interface as it was chosen; the kernel's index tells it from another one of its name. */
+export interface ChosenInterface extends ExternalInterface {
+  readonly index: number;
+}
+
 /** What the search goes by, in the order of the options. */
 interface Search {
   readonly families: readonly Family[];
@@ -67,7 +73,7 @@ interface Search {
   readonly publicIps: PerFamily<Ip>;
 }
 
-type Found = Omit<ExternalInterface, "publicIps">;
+type Found = Omit<ChosenInterface, "publicIps">;
 
 /** One thing that was asked for; `find` answers with the reason when it leads nowhere. */
 interface Attempt {
@@ -85,7 +91,7 @@ const MAX_LISTED = 20;
  * @throws AgentError "options-invalid" for an address or expression that cannot be read
  * @throws AgentError "config-invalid" when no family is enabled
  */
-export function chooseExternalInterface(question: InterfaceQuestion): ExternalInterface {
+export function chooseExternalInterface(question: InterfaceQuestion): ChosenInterface {
   const search: Search = {
     families: FAMILIES.filter((family) => question.config.ranges[family] !== undefined),
     interfaces: question.interfaces.toSorted((a, b) => a.index - b.index),
@@ -255,7 +261,7 @@ function complete(
   known: PerFamily<Ip>,
   { families }: Search,
 ): Found | string {
-  const { name, mtu } = candidate;
+  const { name, index, mtu } = candidate;
   if (mtu === 0) return `interface ${name} has MTU 0`;
   const addresses: Partial<Record<Family, Ip>> = {};
   for (const family of families) {
@@ -263,7 +269,7 @@ function complete(
     if (address === undefined) return `interface ${name} has no usable IPv${family} address`;
     addresses[family] = address;
   }
-  return { name, mtu, addresses };
+  return { name, index, mtu, addresses };
 }
 
 /** Whatever its scope and flags, unlike an address that is chosen. */

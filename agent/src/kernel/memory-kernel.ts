@@ -119,6 +119,12 @@ export class MemoryKernel implements Kernel {
     this.#emit({ kind: "changed" });
   }
 
+  /** Equivalent to `ip link set NAME mtu MTU`. */
+  setMtu(name: string, mtu: number): void {
+    this.#network.setLink({ ...this.#existing(name), mtu });
+    this.#emit({ kind: "changed" });
+  }
+
   /** Equivalent to `ip link delete NAME`. */
   removeInterface(name: string): void {
     const link = this.#network.link(name);

@@ -29,7 +29,8 @@ export const relistForgetsWhichIsOwn: Mutation = {
   wrapSubnetManager: (manager, node) => ({
     name: manager.name,
     networkConfig: (signal) => manager.networkConfig(signal),
-    previousLease: (publicIps, signal) => manager.previousLease(publicIps, signal),
+    previousLeases: (publicIps, signal) => manager.previousLeases(publicIps, signal),
+    publish: (attributes, signal) => manager.publish(attributes, signal),
     acquireLease: (...words) => manager.acquireLease(...words),
     keepLease: (lease, signal) => manager.keepLease(lease, signal),
     async *watchPeers(own, signal): AsyncGenerator<readonly Lease[]> {

@@ -129,10 +129,11 @@ export class WholeAgent {
     return {
       name: inner.name,
       networkConfig: (signal) => inner.networkConfig(signal),
-      previousLease: (publicIps, signal) => inner.previousLease(publicIps, signal),
+      previousLeases: (publicIps, signal) => inner.previousLeases(publicIps, signal),
       acquireLease: (config, wanted, preferred, signal) =>
         inner.acquireLease(config, wanted, preferred, signal),
       keepLease: (lease, signal) => inner.keepLease(lease, signal),
+      publish: (attributes, signal) => inner.publish(attributes, signal),
       async *watchPeers(own, signal) {
         for await (const peers of inner.watchPeers(own, signal)) {
           sets.push(peers);

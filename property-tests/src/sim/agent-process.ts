@@ -199,13 +199,14 @@ export class AgentLife implements AgentProcess {
         this.node.backendsSinceBoot.add(this.config.backendType);
         return this.config;
       },
-      previousLease: (publicIps, signal) => inner.previousLease(publicIps, signal),
+      previousLeases: (publicIps, signal) => inner.previousLeases(publicIps, signal),
       acquireLease: async (config, wanted, preferred, signal) => {
         this.lease = await inner.acquireLease(config, wanted, preferred, signal);
         this.node.world.observer.leased(this);
         return this.lease;
       },
       keepLease: (lease, signal) => inner.keepLease(lease, signal),
+      publish: (attributes, signal) => inner.publish(attributes, signal),
       async *watchPeers(own, signal) {
         for await (const peers of inner.watchPeers(own, signal)) {
           seen(peers);

@@ -121,6 +121,17 @@ describe("host-gw", () => {
     });
   });
 
+  test("on an interface that gets behind NAT it does not go on", async () => {
+    const backend = await open(world(), { families: [4] });
+    const addresses = { 4: parseIp("198.51.100.1") };
+    const moved = { name: "eth1", mtu: 1400, addresses, publicIps: addresses };
+    expect(backend.onto(moved)).toMatchObject({ mtu: 1400, attributes: { publicIps: addresses } });
+    expect(backend.onto(moved).plan(input(lease(2))).objects).toMatchObject([{ link: "eth1" }]);
+    expect(() => backend.onto({ ...moved, publicIps: ADDRESSES })).toThrow(
+      "192.0.2.1 is not 198.51.100.1 of eth1",
+    );
+  });
+
   test("a family that is not enabled may be behind NAT", async () => {
     const publicIps = { ...ADDRESSES, 6: parseIp("2001:db8:2::1") };
     await expect(open(world(), { families: [4], publicIps })).resolves.toMatchObject({ mtu: 1500 });

@@ -6,24 +6,31 @@
  * Nothing is encapsulated, so pods have the interface's whole MTU; but all nodes must be on one segment, and none behind NAT. A peer costs one
  * route for each family. A peer that is not on the segment is refused by the kernel (the gateway is not on-link): that refusal is
  * reported, comes again with each pass, and harms no other peer. The routes carry our own protocol number, since the device is not ours;
- * when the interface goes down and up again they are gone, and the next pass puts them back.
+ * when the interface goes down and up again they are gone, and the next pass puts them back. When
+ * its address or name changes, `onto` gives the same routes on what is there now.
  */
 import { AgentError } from "../../core/errors.ts";
 import { openObject } from "../../core/json-object.ts";
+import type { ExternalInterface } from "../../core/external-interface.ts";
+import type { NetworkConfig } from "../../core/network-config.ts";
 import { enabledFamilies, wholePlan } from "../backend.ts";
 import type { Backend, BackendContext, BackendDefinition } from "../backend.ts";
 import { TYPE, hostGwPlanner } from "./plan.ts";
 
 export const hostGw: BackendDefinition = { type: TYPE, open: openHostGw };
 
-async function openHostGw({
-  networkConfig: config,
-  externalInterface,
-  log,
-}: BackendContext): Promise<Backend> {
-  const { name: link, mtu, addresses, publicIps } = externalInterface;
+async function openHostGw(context: BackendContext): Promise<Backend> {
+  const { networkConfig: config, log } = context;
   const unknown = openObject(config.backendOptions, "Backend host-gw").unknownNames(["Type"]);
   if (unknown.length > 0) log.warn({ unknown }, "ignoring options: the host-gw backend has none");
+  return hostGwOn(config, context.externalInterface);
+}
+
+/** @throws AgentError "config-invalid" */
+function hostGwOn(
+  config: NetworkConfig,
+  { name: link, mtu, addresses, publicIps }: ExternalInterface,
+): Backend {
   for (const family of enabledFamilies(config)) {
     const { [family]: address } = addresses;
     const { [family]: publicIp } = publicIps;
@@ -45,6 +52,7 @@ async function openHostGw({
     lookups: () => [],
     planner,
     plan: (input) => wholePlan(planner, input),
+    onto: (next) => hostGwOn(config, next),
     close: () => Promise.resolve(),
   };
 }

@@ -14,7 +14,8 @@
  * A device that is deleted takes all its entries along. The next pass makes it again with the same MAC, which is why the MAC is
  * fixed while the backend is open and published in the lease, and puts every peer back: nothing here reacts to an event, it
  * only says what should be there. A device that is not what we want (VNI, port, source address, lower device) is replaced;
- * MTU, learning and MAC of a good one are corrected while it carries packets.
+ * MTU, learning and MAC of a good one are corrected while it carries packets. When the external interface has another address, `onto`
+ * wishes for the device with that source and the same MAC, so that the next pass replaces it with its peers at once.
  *
  * Unlike the reference the tunnel's source is the interface's own address, so that a node behind NAT can send (spec 10 V2), and the
  * published MTU is that of the smaller device (V6).
@@ -45,14 +46,20 @@ const LINK_NAME_LIMIT = 15;
 export const vxlan: BackendDefinition = { type: TYPE, open: openVxlan };
 
 async function openVxlan(context: BackendContext): Promise<Backend> {
-  const { networkConfig: config, externalInterface, log } = context;
-  const options = parseVxlanOptions(config.backendOptions, log);
-  if (options.mtu !== undefined && options.mtu > externalInterface.mtu)
-    log.warn(
-      { wanted: options.mtu, interface: externalInterface.name, mtu: externalInterface.mtu },
-      "option MTU is larger than the interface's, using the interface's",
-    );
-  const devices = await openDevices(context, options);
+  const options = parseVxlanOptions(context.networkConfig.backendOptions, context.log);
+  return vxlanOn(context, { options, devices: await openDevices(context, options) });
+}
+
+/** What an open backend keeps, on whatever interface. */
+interface Opened {
+  readonly options: VxlanOptions;
+  readonly devices: PerFamily<Link>;
+}
+
+function vxlanOn(context: BackendContext, opened: Opened): Backend {
+  const { networkConfig: config, externalInterface } = context;
+  const { options, devices } = opened;
+  warnOfLargeMtu(context, options);
   const setup: VxlanSetup = {
     config,
     vni: options.vni,
@@ -74,8 +81,22 @@ async function openVxlan(context: BackendContext): Promise<Backend> {
         : [],
     planner,
     plan: (input) => wholePlan(planner, input),
+    onto(next) {
+      const moved = { ...context, externalInterface: next };
+      const draft = (family: Family): Link => draftDevice(moved, options, family);
+      const same = mapFamilies(devices, ({ mac }, family) => ({ ...draft(family), mac }));
+      return vxlanOn(moved, { ...opened, devices: same });
+    },
     close: () => Promise.resolve(),
   };
+}
+
+function warnOfLargeMtu({ externalInterface, log }: BackendContext, { mtu }: VxlanOptions): void {
+  if (mtu === undefined || mtu <= externalInterface.mtu) return;
+  log.warn(
+    { wanted: mtu, interface: externalInterface.name, mtu: externalInterface.mtu },
+    "option MTU is larger than the interface's, using the interface's",
+  );
 }
 
 /** The devices as they shall be, each with the MAC it keeps while the backend is open. */
@@ -90,7 +111,11 @@ async function openDevices(
   for (const family of families) {
     const draft = draftDevice(context, options, family);
     const existing = found.find((link) => isCompatible(link, draft));
-    const mac = existing?.mac ?? previousMac(context, family) ?? localMac(context.random.bytes(6));
+    const kept = existing?.mac ?? previousMac(context, family);
+    const mac =
+      kept === undefined || isPublished(kept, context, family)
+        ? localMac(context.random.bytes(6))
+        : kept;
     devices[family] = { ...draft, mac };
   }
   return devices;
@@ -157,6 +182,27 @@ function deviceMtu(
   );
 }
 
+/**
+ * Whether a lease of another public IP has the MAC: that of a clone of this machine, or our own of before an address change that an agent
+ * did not live to publish. Peers would take two such leases for a mistake and program one of them.
+ */
+function isPublished(mac: Mac, { otherLeases = [] }: BackendContext, family: Family): boolean {
+  return otherLeases.some(
+    ({ backendType, backendData }) =>
+      backendType === TYPE && tryVtepMac(backendData[family]) === mac,
+  );
+}
+
+function tryVtepMac(data: unknown): Mac | undefined {
+  try {
+    return parseVxlanData(data).vtepMac;
+  } catch (error) {
+    // What another node publishes is judged when it is a peer.
+    if (error instanceof AgentError) return undefined;
+    throw error;
+  }
+}
+
 /** From the lease this node held before, so that peers need not learn a new one after a reboot. */
 function previousMac({ previousLease, log }: BackendContext, family: Family): Mac | undefined {
   const data = previousLease?.backendType === TYPE ? previousLease.backendData[family] : undefined;
@@ -170,9 +216,12 @@ function previousMac({ previousLease, log }: BackendContext, family: Family): Ma
   }
 }
 
-function mapFamilies<In, Out>(values: PerFamily<In>, map: (value: In) => Out): PerFamily<Out> {
+function mapFamilies<In, Out>(
+  values: PerFamily<In>,
+  map: (value: In, family: Family) => Out,
+): PerFamily<Out> {
   const mapped: Partial<Record<Family, Out>> = {};
-  if (values[4] !== undefined) mapped[4] = map(values[4]);
-  if (values[6] !== undefined) mapped[6] = map(values[6]);
+  if (values[4] !== undefined) mapped[4] = map(values[4], 4);
+  if (values[6] !== undefined) mapped[6] = map(values[6], 6);
   return mapped;
 }

@@ -386,16 +386,18 @@ describe("trouble with the store", () => {
 });
 
 describe("the previous lease", () => {
-  test("is the one under the same public IP", async () => {
+  test("is the one under the same public IP, and the others are all others", async () => {
     const lease = await acquire("192.0.2.1");
-    await acquire("192.0.2.2");
-    const found = node.subnetManager.previousLease(lease.publicIps, bench.signal);
-    expect(await bench.run(found)).toEqual(lease);
-    const unknown = node.subnetManager.previousLease(
+    const other = await acquire("192.0.2.2");
+    const found = node.subnetManager.previousLeases(lease.publicIps, bench.signal);
+    expect(await bench.run(found)).toEqual({ own: lease, others: [other] });
+    const unknown = node.subnetManager.previousLeases(
       attributesOf("192.0.2.3").publicIps,
       bench.signal,
     );
-    expect(await bench.run(unknown)).toBeUndefined();
+    const { own, others } = await bench.run(unknown);
+    expect(own).toBeUndefined();
+    expect(others).toHaveLength(2);
   });
 
   test("the manager's name says what subnet.env had", () => {

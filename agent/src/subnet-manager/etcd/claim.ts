@@ -48,12 +48,14 @@ export function unchanged({
  * The key alone would not do: two keys may share one of their two subnets, or overlap after a change of length (invariant A1).
  */
 export function stillFree(
-  { keys }: StoreContext,
+  context: StoreContext,
   key: string,
   listRevision: number,
 ): readonly Compare[] {
-  return [
-    { key, target: "version", is: "equal", to: 0 },
-    { prefix: keys.subnets, target: "modRevision", is: "less", to: listRevision + 1 },
-  ];
+  return [{ key, target: "version", is: "equal", to: 0 }, ...nothingWritten(context, listRevision)];
+}
+
+/** No lease was written since the list was read; deletions do not count, and free what they concern. */
+export function nothingWritten({ keys }: StoreContext, listRevision: number): readonly Compare[] {
+  return [{ prefix: keys.subnets, target: "modRevision", is: "less", to: listRevision + 1 }];
 }

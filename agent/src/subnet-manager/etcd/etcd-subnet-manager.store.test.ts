@@ -217,6 +217,22 @@ requires("etcd")("leases in a real etcd", () => {
       expect(await entries()).toMatchObject([{ value: valueOf("192.0.2.9") }]);
     });
 
+    test("A3, B3': a changed address is published under the same key, never one of another lease", async () => {
+      const nodes = ["192.0.2.1", "192.0.2.2"].map((publicIp) => ({ publicIp, manager: open() }));
+      for (const { publicIp, manager } of nodes)
+        manager.keepLease(await acquire(manager, publicIp), stop.signal).catch(() => undefined);
+      const before = await entries();
+      const rivals = await Promise.all(
+        nodes.map(({ manager }) => manager.publish(attributesOf("192.0.2.7"), stop.signal)),
+      );
+      expect(rivals.filter((rival) => rival !== undefined)).toHaveLength(1);
+      const after = await entries();
+      expect(after.map(({ key, leaseId }) => ({ key, leaseId }))).toEqual(
+        before.map(({ key, leaseId }) => ({ key, leaseId })),
+      );
+      expect(after.filter(({ value }) => value === valueOf("192.0.2.7"))).toHaveLength(1);
+    });
+
     test("B5: a lease of three seconds outlives six", async () => {
       const manager = open({ leaseTtlSeconds: 3 });
       const own = await acquire(manager, "192.0.2.1");

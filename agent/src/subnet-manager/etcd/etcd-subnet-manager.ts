@@ -1,11 +1,12 @@
 import { FAMILIES, type Cidr, type PerFamily } from "../../core/ip.ts";
+import { Latest } from "../../core/latest.ts";
 import type { Lease, LeaseAttributes } from "../../core/lease.ts";
 import type { NetworkConfig } from "../../core/network-config.ts";
 import { formatSubnetKey } from "../../core/subnet-key.ts";
 import type { Clock } from "../../system/clock.ts";
 import type { Log } from "../../system/log.ts";
 import type { Random } from "../../system/random.ts";
-import type { SubnetManager } from "../subnet-manager.ts";
+import type { PreviousLeases, SubnetManager } from "../subnet-manager.ts";
 import { acquireLease } from "./acquire.ts";
 import type { Claim } from "./claim.ts";
 import { identityOf, ownLeases } from "./claim-plan.ts";
@@ -15,6 +16,7 @@ import type { KeyValueStore } from "./key-value-store.ts";
 import { keysBelow } from "./keys.ts";
 import { UnreadableEntries, readLeases } from "./lease-entries.ts";
 import { Outage, untilAnswered } from "./outage.ts";
+import type { Publication } from "./publication.ts";
 import { readNetworkConfig } from "./read-network-config.ts";
 import { watchPeers } from "./watch-peers.ts";
 
@@ -41,6 +43,7 @@ export class EtcdSubnetManager implements SubnetManager, AsyncDisposable {
   readonly #context: StoreContext;
   /** What `acquireLease` got last, so that `keepLease` knows when to renew it. */
   #claim: Claim | undefined;
+  readonly #publications = new Latest<Publication>();
 
   constructor(store: KeyValueStore, options: EtcdSubnetManagerOptions) {
     const { clock, random, log, previousSubnets = {} } = options;
@@ -63,19 +66,21 @@ export class EtcdSubnetManager implements SubnetManager, AsyncDisposable {
     return readNetworkConfig(this.#context, signal);
   }
 
-  async previousLease(
+  async previousLeases(
     publicIps: LeaseAttributes["publicIps"],
     signal: AbortSignal,
-  ): Promise<Lease | undefined> {
-    const publicIp = identityOf({ publicIps });
-    if (publicIp === undefined) return undefined;
+  ): Promise<PreviousLeases> {
     const { store, keys, unreadable } = this.#context;
     const { entries } = await untilAnswered(
       this.#context,
       () => store.range({ prefix: keys.subnets }, { signal }),
       signal,
     );
-    return ownLeases(readLeases(keys, entries, unreadable), publicIp)[0]?.lease;
+    const stored = readLeases(keys, entries, unreadable);
+    const publicIp = identityOf({ publicIps });
+    const own = publicIp === undefined ? [] : ownLeases(stored, publicIp);
+    const others = stored.leases.filter((one) => !own.includes(one));
+    return { own: own[0]?.lease, others: others.map(({ lease }) => lease) };
   }
 
   async acquireLease(
@@ -93,11 +98,18 @@ export class EtcdSubnetManager implements SubnetManager, AsyncDisposable {
   keepLease(lease: Lease, signal: AbortSignal): Promise<never> {
     const key = this.#context.keys.subnets + formatSubnetKey(lease.subnets);
     const claim = this.#claim?.key === key ? this.#claim : undefined;
-    return keepLease(this.#context, lease, claim, signal);
+    return keepLease(this.#context, { lease, claim, publications: this.#publications }, signal);
+  }
+
+  async publish(attributes: LeaseAttributes, signal: AbortSignal): Promise<Lease | undefined> {
+    const answer = new Latest<Lease | undefined>();
+    this.#publications.set({ attributes, answer: (rival) => answer.set(rival) });
+    await answer.changedSince(0, signal);
+    return answer.value;
   }
 
   watchPeers(own: Lease, signal: AbortSignal): AsyncIterable<readonly Lease[]> {
-    return watchPeers(this.#context, own, signal);
+    return watchPeers(this.#context, own, this.#publications, signal);
   }
 
   close(): Promise<void> {

@@ -1,19 +1,35 @@
 import { AgentError } from "../../core/errors.ts";
 import { FAMILIES, overlaps } from "../../core/ip.ts";
+import { Latest, firstOf } from "../../core/latest.ts";
 import { formatLeaseValue } from "../../core/lease-json.ts";
 import { type Lease, equalAttributes } from "../../core/lease.ts";
 import { formatSubnetKey } from "../../core/subnet-key.ts";
 import { jitteredMs } from "../../system/random.ts";
-import { type Claim, leasedClaim, reservationClaim, stillFree, unchanged } from "./claim.ts";
+import {
+  type Claim,
+  leasedClaim,
+  nothingWritten,
+  reservationClaim,
+  stillFree,
+  unchanged,
+} from "./claim.ts";
 import { identityOf, ownLeases } from "./claim-plan.ts";
 import { type ConditionalPut, type PutOutcome, conditionalPut, tryPut } from "./conditional-put.ts";
 import type { StoreContext } from "./context.ts";
 import { followRange } from "./follow-range.ts";
 import { type Grant, SpareGrant, renewAfterMs, renewAgainMs, revokeLease } from "./grant.ts";
 import type { KeyValue, LeaseId } from "./key-value-store.ts";
-import { Latest } from "./latest.ts";
 import { type StoredLeases, readLease, readLeases } from "./lease-entries.ts";
 import { isOutage, untilAnswered } from "./outage.ts";
+import { type Publication, planPublication } from "./publication.ts";
+
+/** What is kept, and what is to be said in it from now on. */
+export interface Kept {
+  readonly lease: Lease;
+  /** What `acquireLease` knows of it; undefined when another run acquired it. */
+  readonly claim: Claim | undefined;
+  readonly publications: Latest<Publication>;
+}
 
 /** Source: flannel pkg/subnet/etcd/subnet.go, spec 03 section 6. */
 const RENEW_AGAIN_MS = 60_000;
@@ -26,17 +42,17 @@ const RACE_WINDOW_MS = 100;
  *     kept ──time to renew──► renew ──written by somebody──► look
  *      │ ▲                      └──done──► kept                │ ours, or unreadable: kept
  *      │ └────────────────────────────────────────────────────┤
- *      └──key changed──► look                                  │ gone: take the same subnet again, if still free
- *                                                              └ another's: lease-lost
+ *      ├──key changed──► look                                  │ gone: take the same subnet again, if still free
+ *      │                  ▲                                    └ another's: lease-lost
+ *      └──other data──► publish ──done──► kept
  *
- * Every write is conditional, so that nothing of another owner is overwritten, however long this process was asleep
- * (invariants A4, B3', B6).
+ * There is one writer, so that a renewal and other data never overtake each other. Every write is conditional, so that nothing of
+ * another owner is overwritten, however long this process was asleep (invariants A4, B3', B6).
  * @throws AgentError "lease-lost"
  */
 export async function keepLease(
   context: StoreContext,
-  lease: Lease,
-  claim: Claim | undefined,
+  { lease, claim, publications }: Kept,
   signal: AbortSignal,
 ): Promise<never> {
   const stop = new AbortController();
@@ -56,7 +72,7 @@ export async function keepLease(
     stopped,
   ).catch((error: unknown) => seen.fail(error));
   try {
-    return await new LeaseKeeper(context, lease, key, seen).run(claim, signal);
+    return await new LeaseKeeper(context, { lease, publications }, key, seen).run(claim, signal);
   } finally {
     stop.abort(new Error("the lease is no longer kept"));
     await following;
@@ -65,9 +81,12 @@ export async function keepLease(
 
 class LeaseKeeper {
   readonly #context: StoreContext;
-  readonly #lease: Lease;
+  /** As published. */
+  #lease: Lease;
   readonly #key: string;
-  readonly #value: string;
+  readonly #publications: Latest<Publication>;
+  /** How many of them are done with. */
+  #answered = 0;
   readonly #seen: Latest<KeyValue | undefined>;
   /** The etcd lease of a renewal that nobody answered yet: asking again must be the same request. */
   #renewal: Grant | undefined;
@@ -75,14 +94,14 @@ class LeaseKeeper {
 
   constructor(
     context: StoreContext,
-    lease: Lease,
+    { lease, publications }: Omit<Kept, "claim">,
     key: string,
     seen: Latest<KeyValue | undefined>,
   ) {
     this.#context = context;
     this.#lease = lease;
     this.#key = key;
-    this.#value = formatLeaseValue(lease);
+    this.#publications = publications;
     this.#seen = seen;
   }
 
@@ -95,22 +114,19 @@ class LeaseKeeper {
       if (changed && !isAsClaimed(this.#seen.value, claim)) claim = await this.#look(claim, signal);
       else if (this.#context.clock.nowMs() >= claim.renewAtMs)
         claim = await this.#renew(claim, signal);
+      else if (this.#publications.version > this.#answered)
+        claim = await this.#publish(claim, signal);
     }
   }
 
-  /** Until the key changed or it is time. */
+  /** Until the key changed, other data are to be published, or it is time. */
   async #wait(version: number, untilMs: number, signal: AbortSignal): Promise<void> {
     const { clock } = this.#context;
-    const stop = new AbortController();
-    const either = AbortSignal.any([signal, stop.signal]);
-    try {
-      await Promise.race([
-        this.#seen.changedSince(version, either),
-        clock.sleep(Math.max(0, untilMs - clock.nowMs()), either),
-      ]);
-    } finally {
-      stop.abort();
-    }
+    await firstOf(signal, [
+      (either) => this.#seen.changedSince(version, either),
+      (either) => this.#publications.changedSince(this.#answered, either),
+      (either) => clock.sleep(Math.max(0, untilMs - clock.nowMs()), either),
+    ]);
   }
 
   /** One try; without an answer, another in about a minute. */
@@ -154,7 +170,7 @@ class LeaseKeeper {
   #put(over: Pick<KeyValue, "key" | "modRevision" | "leaseId">, leaseId?: LeaseId): ConditionalPut {
     return {
       key: this.#key,
-      value: this.#value,
+      value: formatLeaseValue(this.#lease),
       ...(leaseId === undefined ? {} : { leaseId }),
       conditions: unchanged(over),
       removedKeys: [],
@@ -170,6 +186,63 @@ class LeaseKeeper {
     const expiration = new Date(clock.wallClock().getTime() + leftMs).toISOString();
     log.info({ key: this.#key }, `Lease renewed, new expiration: ${expiration}`);
     return leasedClaim(this.#context, this.#key, modRevision, renewal);
+  }
+
+  /**
+   * One round: done, or to be done over. The condition is that nothing was written since the read, by nobody: of two nodes that come to
+   * one address, one is told of the other. A renewal on its way can no longer be carried out after it; what it would have
+   * used is left for the next one.
+   */
+  async #publish(claim: Claim, signal: AbortSignal): Promise<Claim> {
+    const { store, keys, clock, random, log } = this.#context;
+    const list = await untilAnswered(
+      this.#context,
+      () => store.range({ prefix: keys.subnets }, { signal }),
+      signal,
+    );
+    const entry = list.entries.find(({ key }) => key === this.#key);
+    if (entry === undefined || !isAsClaimed(entry, claim)) return this.#look(claim, signal);
+    const { version, value: publication } = this.#publications;
+    if (publication === undefined) return claim;
+    const stored = readLeases(keys, list.entries, this.#context.unreadable);
+    const { attributes, rival } = this.#planned(stored);
+    const lease = { ...attributes, subnets: this.#lease.subnets };
+    const value = formatLeaseValue(lease);
+    const answered = (): void => {
+      this.#lease = lease;
+      this.#answered = version;
+      publication.answer(rival);
+    };
+    if (value === entry.value) {
+      answered();
+      return claim;
+    }
+    const put = {
+      ...this.#put(entry, entry.leaseId),
+      value,
+      conditions: [...unchanged(entry), ...nothingWritten(this.#context, list.revision)],
+    };
+    const outcome = await conditionalPut(this.#context, put, signal).catch((error: unknown) => {
+      if (isLeaseGone(error)) return { done: false } as const;
+      throw error;
+    });
+    if (outcome.done) {
+      log.info({ key: this.#key, publicIps: lease.publicIps }, "published our changed lease");
+      answered();
+      return { ...claim, modRevision: outcome.modRevision };
+    }
+    await clock.sleep(random.integer(RACE_WINDOW_MS), signal);
+    return claim;
+  }
+
+  /** What is to be published, as far as no other lease of these has the same address. */
+  #planned(stored: StoredLeases): ReturnType<typeof planPublication> {
+    const others = stored.leases.filter(({ entry }) => entry.key !== this.#key);
+    return planPublication(
+      this.#lease,
+      this.#publications.value?.attributes ?? this.#lease,
+      others.map(({ lease }) => lease),
+    );
   }
 
   /** Finds out what became of the key. @throws AgentError "lease-lost" when it is another owner's */
@@ -212,6 +285,10 @@ class LeaseKeeper {
     const { clock, random, log } = this.#context;
     const { key, modRevision, leaseId } = entry;
     const asPublished = found !== undefined && equalAttributes(found, this.#lease);
+    const { attributes: present = this.#lease } = this.#publications.value ?? {};
+    // Our former address is another node's by now, and so is what it wrote.
+    if (found !== undefined && !asPublished && identityOf(found) !== identityOf(present))
+      throw lostTo(key, found);
     if (leaseId === undefined && found !== undefined) {
       log.info({ key }, "our subnet is reserved: the key never runs out and is not renewed");
       if (asPublished) return reservationClaim(key, modRevision);
@@ -269,9 +346,13 @@ class LeaseKeeper {
         );
         if (list.entries.some((entry) => entry.key === this.#key))
           return await this.#look(undefined, signal);
-        this.#refuseIfTaken(readLeases(keys, list.entries, this.#context.unreadable));
+        const stored = readLeases(keys, list.entries, this.#context.unreadable);
+        const { attributes } = this.#planned(stored);
+        const lease = { ...attributes, subnets: this.#lease.subnets };
+        this.#refuseIfTaken(stored, lease);
         const put = {
           ...this.#put({ key: this.#key, modRevision: 0 }, grant.leaseId),
+          value: formatLeaseValue(lease),
           conditions: stillFree(this.#context, this.#key, list.revision),
         };
         const outcome = await conditionalPut(this.#context, put, signal).catch((error: unknown) => {
@@ -280,6 +361,7 @@ class LeaseKeeper {
           throw error;
         });
         if (outcome.done) {
+          this.#lease = lease;
           log.info({ key: this.#key }, "took the same subnet again");
           return leasedClaim(this.#context, this.#key, outcome.modRevision, grants.use());
         }
@@ -291,8 +373,8 @@ class LeaseKeeper {
     }
   }
 
-  #refuseIfTaken(stored: StoredLeases): void {
-    const ours = this.#lease.subnets;
+  #refuseIfTaken(stored: StoredLeases, lease: Lease): void {
+    const ours = lease.subnets;
     const taken = stored.taken.find(({ subnets }) =>
       FAMILIES.some((family) => {
         const [mine, other] = [ours[family], subnets[family]];
@@ -303,7 +385,7 @@ class LeaseKeeper {
       const owner = stored.leases.find(({ entry }) => entry.key === taken.key);
       throw lostTo(taken.key, owner?.lease);
     }
-    const identity = identityOf(this.#lease);
+    const identity = identityOf(lease);
     const other = identity === undefined ? undefined : ownLeases(stored, identity)[0];
     if (other !== undefined) throw lostTo(other.entry.key, other.lease);
   }

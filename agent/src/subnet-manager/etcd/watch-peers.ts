@@ -1,3 +1,4 @@
+import { Latest, firstOf } from "../../core/latest.ts";
 import { LeaseTable } from "../../core/lease-table.ts";
 import { type Lease, equalAttributes, sameLease } from "../../core/lease.ts";
 import { formatSubnetKey } from "../../core/subnet-key.ts";
@@ -5,8 +6,8 @@ import { identityOf } from "./claim-plan.ts";
 import type { StoreContext } from "./context.ts";
 import { type RangeFollower, followRange } from "./follow-range.ts";
 import type { KeyValue } from "./key-value-store.ts";
-import { Latest } from "./latest.ts";
 import { readLease } from "./lease-entries.ts";
+import type { Publication } from "./publication.ts";
 
 /**
  * Every peer's lease, at once and after each change of the set or of what a peer publishes. A renewal changes nothing. A slow
@@ -15,6 +16,7 @@ import { readLease } from "./lease-entries.ts";
 export async function* watchPeers(
   context: StoreContext,
   own: Lease,
+  publications: Latest<Publication>,
   signal: AbortSignal,
 ): AsyncGenerator<readonly Lease[], void> {
   const ownKey = context.keys.subnets + formatSubnetKey(own.subnets);
@@ -28,10 +30,17 @@ export async function* watchPeers(
   ).catch((error: unknown) => table.fail(error));
   try {
     let shown: readonly Lease[] | undefined;
-    for (let version = 0; ;) {
-      await table.changedSince(version, signal);
+    for (let [version, moves] = [0, publications.version]; ;) {
+      const [seen, moved] = [version, moves];
+      await firstOf(signal, [
+        (either) => table.changedSince(seen, either),
+        (either) => publications.changedSince(moved, either),
+      ]);
       ({ version } = table);
-      const peers = (table.value?.snapshot(ownKey) ?? []).filter((peer) => !isSameNode(peer, own));
+      ({ version: moves } = publications);
+      if (table.value === undefined) continue;
+      const { attributes: present = own } = publications.value ?? {};
+      const peers = table.value.snapshot(ownKey).filter((peer) => !isSameNode(peer, present));
       if (shown !== undefined && equalPeers(shown, peers)) continue;
       shown = peers;
       yield peers;
@@ -69,7 +78,7 @@ function intoTable(context: StoreContext, latest: Latest<LeaseTable>): RangeFoll
 }
 
 /** A second entry with our public IP is one that we or a namesake left: packets for it must not be sent to ourselves. */
-function isSameNode(peer: Lease, own: Lease): boolean {
+function isSameNode(peer: Lease, own: Pick<Lease, "publicIps">): boolean {
   const identity = identityOf(own);
   return identity !== undefined && identityOf(peer) === identity;
 }

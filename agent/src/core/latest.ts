@@ -49,3 +49,17 @@ export class Latest<Value> {
     for (const wake of this.#waiting) wake();
   }
 }
+
+/** Settles as the first of some waits does, and ends the others. */
+export async function firstOf(
+  signal: AbortSignal,
+  waits: readonly ((signal: AbortSignal) => Promise<void>)[],
+): Promise<void> {
+  const stop = new AbortController();
+  const either = AbortSignal.any([signal, stop.signal]);
+  try {
+    await Promise.race(waits.map((wait) => wait(either)));
+  } finally {
+    stop.abort();
+  }
+}
