@@ -107,7 +107,7 @@ async function carryOut(
     plan.removed.length === 0 &&
     equalAttributes(reused.lease, wish.attributes)
   )
-    return reservationClaim(key, reused.entry.modRevision);
+    return reservationClaim(reused.entry);
 
   const grant = plan.reservation ? undefined : attempt.grant;
   const put = {
@@ -119,10 +119,12 @@ async function carryOut(
   };
   try {
     const outcome = await conditionalPut(context, put, signal);
-    if (outcome.done)
+    if (outcome.done) {
+      const done = { key, value, modRevision: outcome.modRevision };
       return grant === undefined
-        ? reservationClaim(key, outcome.modRevision)
-        : leasedClaim(context, key, outcome.modRevision, grants.use());
+        ? reservationClaim(done)
+        : leasedClaim(context, done, grants.use());
+    }
     // A request that may still be carried out would claim this key: without its lease it cannot.
     if (outcome.open) await grants.giveBack();
     return undefined;

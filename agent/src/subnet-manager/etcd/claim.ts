@@ -6,6 +6,8 @@ import type { Compare, KeyValue, LeaseId } from "./key-value-store.ts";
 export interface Claim {
   readonly key: string;
   readonly modRevision: number;
+  /** What the key held then. */
+  readonly value: string;
   /** Absent for a reservation: it never runs out and is never renewed. */
   readonly leaseId?: LeaseId;
   /** Whether we made the etcd lease, so that no other key hangs on it. */
@@ -14,18 +16,20 @@ export interface Claim {
   readonly renewAtMs: number;
 }
 
+/** A write that is known to have been done. */
+type Done = Pick<KeyValue, "key" | "modRevision" | "value">;
+
 export function leasedClaim(
   context: StoreContext,
-  key: string,
-  modRevision: number,
+  { key, modRevision, value }: Done,
   grant: Grant,
 ): Claim {
   const renewAtMs = grant.askedMs + renewAfterMs(grant.ttlSeconds, context);
-  return { key, modRevision, leaseId: grant.leaseId, leaseIsOurs: true, renewAtMs };
+  return { key, modRevision, value, leaseId: grant.leaseId, leaseIsOurs: true, renewAtMs };
 }
 
-export function reservationClaim(key: string, modRevision: number): Claim {
-  return { key, modRevision, leaseIsOurs: false, renewAtMs: Number.POSITIVE_INFINITY };
+export function reservationClaim({ key, modRevision, value }: Done): Claim {
+  return { key, modRevision, value, leaseIsOurs: false, renewAtMs: Number.POSITIVE_INFINITY };
 }
 
 /**

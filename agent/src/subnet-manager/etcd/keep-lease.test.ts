@@ -273,6 +273,23 @@ describe("an own key that somebody else writes", () => {
     expect(ended).toBeUndefined();
   });
 
+  test("B1: another's reservation that a restore puts at the revision of ours is not taken for it", async () => {
+    await keep();
+    bench.put(KEY, valueOf("192.0.2.1"));
+    await bench.clock.advance(1000);
+    const before = bench.database.range({ prefix: "" });
+    const restored = new Map([
+      [`${bench.prefix}/config`, "{}"],
+      [`${bench.prefix}/subnets/${KEY}`, valueOf("192.0.2.9")],
+    ]);
+    bench.database.restore(restored, { sameCluster: true });
+    const after = bench.database.range({ prefix: `${bench.prefix}/subnets/` });
+    expect(after.entries[0]?.modRevision).toBe(before.entries[0]?.modRevision);
+    await bench.clock.advance(10_000);
+    expect(ended?.error).toMatchObject({ code: "lease-lost" });
+    expect(bench.keys).toEqual([`subnets/${KEY} ${valueOf("192.0.2.9")} [none]`]);
+  });
+
   test("A9: a reservation with other data gets ours, still without an etcd lease", async () => {
     await keep();
     bench.put(KEY, '{"PublicIP":"192.0.2.1"}');

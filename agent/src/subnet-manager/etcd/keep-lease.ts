@@ -146,9 +146,8 @@ class LeaseKeeper {
       this.#complain(error, againMs);
       return { ...claim, renewAtMs: clock.nowMs() + jitteredMs(random, againMs) };
     }
-    return outcome.done
-      ? this.#renewed(claim, renewal, outcome.modRevision)
-      : this.#look(claim, signal);
+    if (!outcome.done) return this.#look(claim, signal);
+    return this.#renewed(claim, renewal, this.#done(outcome.modRevision));
   }
 
   /** At most once in the time the reference takes between two tries (invariant E5). */
@@ -177,7 +176,16 @@ class LeaseKeeper {
     };
   }
 
-  async #renewed(before: Claim | undefined, renewal: Grant, modRevision: number): Promise<Claim> {
+  /** A write of our lease as it is. */
+  #done(modRevision: number): Pick<KeyValue, "key" | "modRevision" | "value"> {
+    return { key: this.#key, modRevision, value: formatLeaseValue(this.#lease) };
+  }
+
+  async #renewed(
+    before: Claim | undefined,
+    renewal: Grant,
+    done: Pick<KeyValue, "key" | "modRevision" | "value">,
+  ): Promise<Claim> {
     const { clock, log } = this.#context;
     this.#renewal = undefined;
     // The key hangs on the new lease now: the old one takes nothing with it.
@@ -185,7 +193,7 @@ class LeaseKeeper {
     const leftMs = renewal.askedMs + renewal.ttlSeconds * 1000 - clock.nowMs();
     const expiration = new Date(clock.wallClock().getTime() + leftMs).toISOString();
     log.info({ key: this.#key }, `Lease renewed, new expiration: ${expiration}`);
-    return leasedClaim(this.#context, this.#key, modRevision, renewal);
+    return leasedClaim(this.#context, done, renewal);
   }
 
   /**
@@ -229,7 +237,7 @@ class LeaseKeeper {
     if (outcome.done) {
       log.info({ key: this.#key, publicIps: lease.publicIps }, "published our changed lease");
       answered();
-      return { ...claim, modRevision: outcome.modRevision };
+      return { ...claim, value, modRevision: outcome.modRevision };
     }
     await clock.sleep(random.integer(RACE_WINDOW_MS), signal);
     return claim;
@@ -256,7 +264,7 @@ class LeaseKeeper {
     const [entry] = entries;
     const renewal = this.#renewal;
     if (entry !== undefined && entry.leaseId === renewal?.leaseId && renewal !== undefined)
-      return this.#renewed(claim, renewal, entry.modRevision);
+      return this.#renewed(claim, renewal, entry);
     if (claim !== undefined && isAsClaimed(entry, claim)) return claim;
 
     // The key was written since: no renewal still on its way can be carried out any more.
@@ -283,7 +291,7 @@ class LeaseKeeper {
     signal: AbortSignal,
   ): Promise<Claim> {
     const { clock, random, log } = this.#context;
-    const { key, modRevision, leaseId } = entry;
+    const { key, modRevision, value, leaseId } = entry;
     const asPublished = found !== undefined && equalAttributes(found, this.#lease);
     const { attributes: present = this.#lease } = this.#publications.value ?? {};
     // Our former address is another node's by now, and so is what it wrote.
@@ -291,14 +299,14 @@ class LeaseKeeper {
       throw lostTo(key, found);
     if (leaseId === undefined && found !== undefined) {
       log.info({ key }, "our subnet is reserved: the key never runs out and is not renewed");
-      if (asPublished) return reservationClaim(key, modRevision);
+      if (asPublished) return reservationClaim(entry);
       const outcome = await conditionalPut(this.#context, this.#put(entry), signal);
       return outcome.done
-        ? reservationClaim(key, outcome.modRevision)
+        ? reservationClaim(this.#done(outcome.modRevision))
         : this.#look(undefined, signal);
     }
     const nowMs = clock.nowMs();
-    const adopted = { key, modRevision, ...(leaseId === undefined ? {} : { leaseId }) };
+    const adopted = { key, modRevision, value, ...(leaseId === undefined ? {} : { leaseId }) };
     if (claim === undefined || found === undefined)
       return { ...adopted, leaseIsOurs: false, renewAtMs: nowMs };
     const leaseIsOurs = claim.leaseIsOurs && claim.leaseId === leaseId;
@@ -363,7 +371,7 @@ class LeaseKeeper {
         if (outcome.done) {
           this.#lease = lease;
           log.info({ key: this.#key }, "took the same subnet again");
-          return leasedClaim(this.#context, this.#key, outcome.modRevision, grants.use());
+          return leasedClaim(this.#context, this.#done(outcome.modRevision), grants.use());
         }
         if (outcome.open) await grants.giveBack();
         await clock.sleep(random.integer(RACE_WINDOW_MS), signal);
@@ -397,9 +405,13 @@ class LeaseKeeper {
   }
 }
 
-/** A restored store counts its revisions anew: the same one may be another write. */
+/** A restored store counts its revisions anew: the same one may be another write, and a reservation has no lease to tell it by. */
 function isAsClaimed(entry: KeyValue | undefined, claim: Claim): boolean {
-  return entry?.modRevision === claim.modRevision && entry.leaseId === claim.leaseId;
+  return (
+    entry?.modRevision === claim.modRevision &&
+    entry.leaseId === claim.leaseId &&
+    entry.value === claim.value
+  );
 }
 
 function isLeaseGone(error: unknown): boolean {
