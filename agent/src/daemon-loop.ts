@@ -1,6 +1,7 @@
 /** The one loop that writes to the kernel, and what wakes it. */
 import { AgentError } from "./core/errors.ts";
 import type { Cidr, Ip } from "./core/ip.ts";
+import { firstOf } from "./core/latest.ts";
 import type { Lease } from "./core/lease.ts";
 import { PeerPlans } from "./backends/backend.ts";
 import type { Backend, PlanChange } from "./backends/backend.ts";
@@ -348,11 +349,10 @@ async function rest(clock: Clock, passes: Passes, signal: AbortSignal): Promise<
     signal.throwIfAborted();
     const leftMs = passes.dueMs - clock.nowMs();
     if (leftMs <= 0) return;
-    const stop = new AbortController();
-    const woken = new Promise<void>((resolve) => (passes.wake = resolve));
-    const timer = clock.sleep(leftMs, AbortSignal.any([signal, stop.signal]));
-    await Promise.race([woken, timer.catch(() => undefined)]);
-    stop.abort();
+    await firstOf(signal, [
+      () => new Promise<void>((resolve) => (passes.wake = resolve)),
+      (over) => clock.sleep(leftMs, over),
+    ]);
   }
 }
 

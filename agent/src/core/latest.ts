@@ -50,6 +50,9 @@ export class Latest<Value> {
   }
 }
 
+/** The same for all: an error made anew each time costs more than the wait. */
+const OVER = new Error("another wait was over first");
+
 /** Settles as the first of some waits does, and ends the others. */
 export async function firstOf(
   signal: AbortSignal,
@@ -60,6 +63,6 @@ export async function firstOf(
   try {
     await Promise.race(waits.map((wait) => wait(either)));
   } finally {
-    stop.abort();
+    stop.abort(OVER);
   }
 }

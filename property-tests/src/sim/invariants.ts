@@ -33,7 +33,7 @@ export const INVARIANTS = {
   D2: "no agent touches an object that is not its own",
   D9: "no object for the own subnet is put",
   E2: "subnet.env names the leased subnet and is written after the lease and before ready",
-  E5: "while the store is down an agent sends at most 240 requests and writes at most 10 lines a minute, and after it at most 20 requests in 10 s",
+  E5: "while the store is down an agent sends at most 360 requests and writes at most 10 lines a minute, and after it at most 20 requests in 10 s",
 } as const;
 
 export type InvariantId = keyof typeof INVARIANTS;

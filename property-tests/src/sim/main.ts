@@ -199,6 +199,12 @@ function readSettings(): Settings {
 
 async function run(settings: Settings): Promise<number> {
   const summary = new Summary();
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => {
+      write(`\n${signal}: of ${settings.seeds} seeds`);
+      printSummary(summary, settings);
+      process.exit(1);
+    });
   let lastMs = performance.now();
   await play(settings, (report) => {
     summary.add(report);

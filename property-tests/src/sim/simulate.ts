@@ -32,8 +32,8 @@ const MAX_REQUESTS_IN_CALM = 60;
 const RENEWAL_MS = 20_000;
 const HERD_MS = 10_000;
 const MAX_REQUESTS_AFTER_OUTAGE = 20;
-/** Four a second: three of its parts may wait for the store at a time, each trying about once in 750 ms. */
-const MAX_REQUESTS_PER_MINUTE = 240;
+/** Three of its parts may wait for the store at a time, each trying again half a second after the last try at the soonest. */
+const MAX_REQUESTS_PER_MINUTE = 360;
 const MAX_LINES_PER_MINUTE = 10;
 
 export async function simulate(plan: Plan, mutation: Mutation = {}): Promise<SimResult> {

@@ -33,6 +33,9 @@ export interface MemoryStoreOptions {
   readonly pace?: (step: string) => Promise<void>;
 }
 
+/** Why nobody waits for a late answer any more. */
+const ANSWERED = new Error("the answer is there");
+
 /** One watch of a connection, for its commands. */
 interface OpenWatch {
   readonly lost: AbortController;
@@ -303,7 +306,7 @@ export class MemoryStore implements KeyValueStore {
     try {
       return await Promise.race([reply, late]);
     } finally {
-      stop.abort();
+      stop.abort(ANSWERED);
     }
   }
 
