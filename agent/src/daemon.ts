@@ -117,6 +117,7 @@ async function serve(
     { external, backend },
     (moved) => {
       if (own !== undefined) own = { ...own, ...moved.attributes };
+      subnetManager.reconnect();
       present.set(moved);
     },
   );

@@ -41,5 +41,7 @@ export interface SubnetManager {
   publish(attributes: LeaseAttributes, signal: AbortSignal): Promise<Lease | undefined>;
   /** Every peer's lease, whole, at once and again after each change. Gaps and compaction are healed inside. */
   watchPeers(own: Lease, signal: AbortSignal): AsyncIterable<readonly Lease[]>;
+  /** Connects anew: the present connections may begin at an address that this node has no more, where no answer arrives. */
+  reconnect(): void;
   close(): Promise<void>;
 }

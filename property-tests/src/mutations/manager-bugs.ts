@@ -37,6 +37,7 @@ export const relistForgetsWhichIsOwn: Mutation = {
       for await (const peers of manager.watchPeers(own, signal))
         yield (listed.get(node) ?? 0) > 0 ? [...peers, own] : peers;
     },
+    reconnect: () => manager.reconnect(),
     close: () => manager.close(),
   }),
 };

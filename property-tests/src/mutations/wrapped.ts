@@ -12,6 +12,7 @@ export function wrapped(store: KeyValueStore, verbs: Partial<KeyValueStore>): Ke
     grantLease: (ttlSeconds, options) => store.grantLease(ttlSeconds, options),
     revokeLease: (leaseId, options) => store.revokeLease(leaseId, options),
     timeToLive: (leaseId, options) => store.timeToLive(leaseId, options),
+    reconnect: () => store.reconnect(),
     close: () => store.close(),
     ...verbs,
   };

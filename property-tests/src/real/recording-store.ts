@@ -43,6 +43,7 @@ export function recording(
     grantLease: (ttlSeconds, options) => store.grantLease(ttlSeconds, options),
     revokeLease: (leaseId, options) => store.revokeLease(leaseId, options),
     timeToLive: (leaseId, options) => store.timeToLive(leaseId, options),
+    reconnect: () => store.reconnect(),
     close: () => store.close(),
   };
 }

@@ -140,6 +140,7 @@ export class WholeAgent {
           yield peers;
         }
       },
+      reconnect: () => inner.reconnect(),
       close: () => inner.close(),
     };
   }

@@ -18,6 +18,7 @@ export function wrapStore(
       around("revokeLease", () => store.revokeLease(leaseId, options)),
     timeToLive: (leaseId, options) =>
       around("timeToLive", () => store.timeToLive(leaseId, options)),
+    reconnect: () => store.reconnect(),
     close: () => store.close(),
   };
 }

@@ -213,6 +213,7 @@ export class AgentLife implements AgentProcess {
           yield peers;
         }
       },
+      reconnect: () => inner.reconnect(),
       close: () => inner.close(),
     };
   }

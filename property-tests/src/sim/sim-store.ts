@@ -161,6 +161,10 @@ export class SimStore implements KeyValueStore {
     throw this.#unavailable("watch", "connection lost");
   }
 
+  reconnect(): void {
+    this.#parts.inner.reconnect();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     // What is on its way already may still arrive: only the watches end.

@@ -23,6 +23,7 @@ function withoutConditions(store: KeyValueStore): KeyValueStore {
     grantLease: (ttlSeconds, options) => store.grantLease(ttlSeconds, options),
     revokeLease: (leaseId, options) => store.revokeLease(leaseId, options),
     timeToLive: (leaseId, options) => store.timeToLive(leaseId, options),
+    reconnect: () => store.reconnect(),
     close: () => store.close(),
   };
 }

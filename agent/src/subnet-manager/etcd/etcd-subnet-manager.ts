@@ -112,6 +112,10 @@ export class EtcdSubnetManager implements SubnetManager, AsyncDisposable {
     return watchPeers(this.#context, own, this.#publications, signal);
   }
 
+  reconnect(): void {
+    this.#context.store.reconnect();
+  }
+
   close(): Promise<void> {
     return this.#context.store.close();
   }

@@ -65,8 +65,8 @@ const LOOK_AT_FILES_MS = 1000;
 interface Generation {
   readonly pool: ConnectionPool;
   readonly clients: Map<Service, ServiceConnection["client"]>;
-  /** Calls and streams under way: the last one of a replaced generation closes it. */
-  busy: number;
+  /** Cancels each call and stream under way: the last one of a replaced generation closes it. */
+  readonly underWay: Set<() => void>;
 }
 
 /**
@@ -119,9 +119,10 @@ export class Etcd3Connection {
     // Source: etcd api/v3rpc/rpctypes/metadatafields.go.
     metadata.set("hasleader", "true");
     const stream = (client as unknown as { watch(metadata: Metadata): Stream }).watch(metadata);
-    generation.busy++;
+    const cancel = (): void => stream.cancel();
+    generation.underWay.add(cancel);
     (stream as unknown as { once(event: "close", listener: () => void): void }).once("close", () =>
-      this.#leave(generation),
+      this.#leave(generation, cancel),
     );
     return stream;
   }
@@ -129,6 +130,14 @@ export class Etcd3Connection {
   /** For a watch, whose refusal arrives in the stream: the next call authenticates anew. */
   forgetToken(): void {
     this.#token = undefined;
+  }
+
+  /** Ends all calls and streams; those from now on go over new channels. */
+  renew(): void {
+    const fresh = this.#tryToOpen();
+    if (fresh === undefined) return;
+    this.close();
+    this.#generation = fresh;
   }
 
   /** Ends all calls and streams. */
@@ -145,7 +154,9 @@ export class Etcd3Connection {
     { signal, timeoutMs }: CallOptions,
   ): Promise<Response> {
     const generation = this.#current();
-    generation.busy++;
+    const end = new AbortController();
+    const cancel = (): void => end.abort();
+    generation.underWay.add(cancel);
     try {
       const { client, metadata } = await open(generation, service, token);
       signal?.throwIfAborted();
@@ -161,9 +172,10 @@ export class Etcd3Connection {
         });
         const abort = (): void => call.cancel();
         signal?.addEventListener("abort", abort, { once: true });
+        end.signal.addEventListener("abort", abort, { once: true });
       });
     } finally {
-      this.#leave(generation);
+      this.#leave(generation, cancel);
     }
   }
 
@@ -205,16 +217,23 @@ export class Etcd3Connection {
     const now = fingerprint(this.#identity.files);
     if (now === this.#fingerprint) return this.#generation;
     this.#fingerprint = now;
+    const fresh = this.#tryToOpen();
+    if (fresh === undefined) return this.#generation;
+    const old = this.#generation;
+    this.#generation = fresh;
+    this.#replaced.add(old);
+    this.#closeIfIdle(old);
+    return fresh;
+  }
+
+  /** Undefined, and said, when the certificate files cannot be used. */
+  #tryToOpen(): Generation | undefined {
     try {
-      const fresh = this.#openGeneration();
-      const old = this.#generation;
-      this.#generation = fresh;
-      this.#replaced.add(old);
-      this.#closeIfIdle(old);
+      return this.#openGeneration();
     } catch (error) {
       this.#identity.onUnusableFiles(error instanceof Error ? error : new Error(String(error)));
+      return undefined;
     }
-    return this.#generation;
   }
 
   #openGeneration(): Generation {
@@ -224,16 +243,16 @@ export class Etcd3Connection {
       grpcOptions: CHANNEL_OPTIONS,
       ...(endpoint.secure ? { credentials: readForChannel(this.#identity.files) } : {}),
     });
-    return { pool, clients: new Map(), busy: 0 };
+    return { pool, clients: new Map(), underWay: new Set() };
   }
 
-  #leave(generation: Generation): void {
-    generation.busy--;
+  #leave(generation: Generation, cancel: () => void): void {
+    generation.underWay.delete(cancel);
     this.#closeIfIdle(generation);
   }
 
   #closeIfIdle(generation: Generation): void {
-    if (generation.busy > 0 || !this.#replaced.delete(generation)) return;
+    if (generation.underWay.size > 0 || !this.#replaced.delete(generation)) return;
     closeGeneration(generation);
   }
 }
@@ -250,7 +269,8 @@ async function open(
   return { ...connection, metadata };
 }
 
-function closeGeneration({ clients }: Generation): void {
+function closeGeneration({ clients, underWay }: Generation): void {
+  for (const cancel of underWay) cancel();
   for (const client of clients.values()) client.close();
 }
 

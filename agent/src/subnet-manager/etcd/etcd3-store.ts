@@ -197,6 +197,10 @@ export class Etcd3Store implements KeyValueStore {
     }
   }
 
+  reconnect(): void {
+    for (const connection of this.#connections) connection.renew();
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
     for (const connection of this.#connections) connection.close();

@@ -131,6 +131,16 @@ export function keyValueStoreContract(name: string, open: () => Promise<StoreUnd
       });
     });
 
+    test("connecting anew ends a watch as a lost connection does, and costs nothing else", async () => {
+      const { revision } = await put("a", "1");
+      const watching = watched({ prefix }, revision, 2).catch((error: unknown) => error);
+      await store.range({ prefix });
+      store.reconnect();
+      expect(await watching).toMatchObject({ code: "store-unavailable", retryable: true });
+      await put("a", "2");
+      expect(shown(await watched({ prefix }, revision, 2))).toEqual(["put a=1", "put a=2"]);
+    });
+
     describe("transactions", () => {
       test("an absent key counts as zero in every comparison", async () => {
         const key = `${prefix}absent`;

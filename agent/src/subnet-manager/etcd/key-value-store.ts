@@ -137,6 +137,8 @@ export interface KeyValueStore {
   revokeLease(leaseId: LeaseId, options?: RequestOptions): Promise<void>;
   /** Seconds until a lease runs out, or undefined when it is gone. */
   timeToLive(leaseId: LeaseId, options?: RequestOptions): Promise<number | undefined>;
+  /** Lets go of the present connections: requests and watches under way end as when a connection is lost, new ones connect anew. */
+  reconnect(): void;
   /** Ends every request and watch; nothing keeps the process alive after it. */
   close(): Promise<void>;
 }

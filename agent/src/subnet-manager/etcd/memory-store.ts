@@ -194,6 +194,10 @@ export class MemoryStore implements KeyValueStore {
     }
   }
 
+  reconnect(): void {
+    this.disconnectWatches();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.disconnectWatches();
