@@ -1,3 +1,6 @@
+import type { FaultNeed } from "./faults/fault.ts";
+import { filterText } from "./faults/packet-filter.ts";
+import { FAULTS } from "./faults/registry.ts";
 import {
   missingRequirements,
   COMPILER_REQUIREMENTS,
@@ -94,12 +97,45 @@ const PROBES: readonly Probe[] = [
 
 const PROBE_TIMEOUT_MS = 10_000;
 
+/** What some faults need, each with a probe. */
+const FAULT_PROBES: Readonly<Record<FaultNeed, Probe>> = {
+  "packet-filter": {
+    name: "packet-filter",
+    needed: false,
+    script: `ip link add probe0 type veth peer name probe1 && nft -f - <<END && echo nftables at both ends of a link
+${filterText({ table: "probe", port: "probe0", direction: "both", from: "all", routers: [], verdict: "numgen random mod 100 < 50 drop" })}END`,
+    remedy:
+      "install nftables, and use a kernel of 5.16 or newer with netdev chains (NF_TABLES_NETDEV)",
+  },
+};
+
+/** Whether the machine has what a fault needs. */
+export function examineFaultNeed(need: FaultNeed): Promise<Finding> {
+  return examineProbe(FAULT_PROBES[need]);
+}
+
+/** Which faults the machine cannot do, and why. */
+async function examineFaults(): Promise<Finding[]> {
+  const needs = await Promise.all(Object.values(FAULT_PROBES).map(examineProbe));
+  const missing = needs.filter(({ ok }) => !ok);
+  const without = [...FAULTS.values()]
+    .filter(({ needs: need }) => missing.some(({ name }) => name === need))
+    .map(({ name }) => name);
+  const remedy = missing.map((need) => need.remedy).join("; ");
+  const all = `all ${FAULTS.size} of lab fault`;
+  const detail =
+    without.length === 0
+      ? all
+      : `not ${without.join(", ")}: ${missing.map((need) => need.detail).join("; ")}`;
+  return [...needs, { name: "faults", needed: false, ok: without.length === 0, detail, remedy }];
+}
+
 /** Tries everything, each by itself. */
 export async function examine(): Promise<Finding[]> {
   const requirements = [...LAB_REQUIREMENTS, ...COMPILER_REQUIREMENTS];
   const programs = await Promise.all(requirements.map(examineRequirement));
   const probes = await Promise.all(PROBES.map(examineProbe));
-  return [examinePrivileges(), ...programs, ...probes];
+  return [examinePrivileges(), ...programs, ...probes, ...(await examineFaults())];
 }
 
 function examinePrivileges(): Finding {

@@ -57,6 +57,20 @@ export interface Lab {
   removeFromStore(request: { readonly key: string }, call?: CallOptions): Promise<Done>;
   /** Revokes the etcd lease on a key, which removes the key as its running out would. @throws LabError "wrong-state" */
   expireLease(request: { readonly key: string }, call?: CallOptions): Promise<Done>;
+  /**
+   * Injects a fault and waits until its effect was seen; a report without `saw` is of one that nobody saw.
+   * @throws LabError "usage" for a bad request, "wrong-state" where there is nothing to hit
+   */
+  injectFault(request: FaultRequest, call?: CallOptions): Promise<FaultReport>;
+  /** The faults that are on; with `look` each is looked at anew. */
+  listFaults(
+    request: { readonly look?: boolean },
+    call?: CallOptions,
+  ): Promise<readonly FaultReport[]>;
+  /** Ends one fault, or all. @throws LabError "usage" for an id that is not on */
+  healFaults(request: { readonly id?: string }, call?: CallOptions): Promise<readonly HealReport[]>;
+  /** What kernels did since the effect of the last fault was seen. @throws LabError "wrong-state" when there was none */
+  readRepairs(request: Record<string, never>, call?: CallOptions): Promise<RepairReport>;
 }
 
 /** Every method of `Lab`, for the two ends of the socket. */
@@ -76,6 +90,10 @@ export const LAB_METHODS: readonly (keyof Lab)[] = [
   "writeStore",
   "removeFromStore",
   "expireLease",
+  "injectFault",
+  "listFaults",
+  "healFaults",
+  "readRepairs",
 ];
 
 export interface CallOptions {
@@ -189,6 +207,52 @@ export interface StoreEntry {
   readonly createRevision: number;
   /** The id of the attached etcd lease; absent when the key never runs out. */
   readonly leaseId?: string;
+}
+
+/** A fault that is asked for. */
+export interface FaultRequest {
+  readonly fault: string;
+  readonly host?: string;
+  readonly parameters: Readonly<Record<string, string>>;
+  /**
+   * Everything but the harm: what is to be hit is found, nothing is done to it, and the report has a `saw` only if the
+   * fault's verification sees an effect where there is none.
+   */
+  readonly pretend?: boolean;
+  /** After this long it is healed without being told. */
+  readonly forMs?: number;
+}
+
+/** A fault that is on. */
+export interface FaultReport {
+  readonly id: string;
+  /** `delete-route n1 peer=n2` */
+  readonly text: string;
+  readonly fault: string;
+  readonly host?: string;
+  /** Who saw its effect, in words; absent when nobody did. */
+  readonly saw?: string;
+  /** Until it is healed by itself. */
+  readonly remainingMs?: number;
+}
+
+export interface HealReport {
+  readonly id: string;
+  readonly text: string;
+  /** Who saw that it is over; absent when it is still on, for the reason in `trouble`. */
+  readonly saw?: string;
+  readonly trouble?: string;
+}
+
+export interface RepairReport {
+  /** The last fault whose effect was seen. */
+  readonly fault: string;
+  /** Since its effect. */
+  readonly elapsedMs: number;
+  /** When kernels changed an object that lasts, since the effect, as their own events say; read within a few milliseconds. */
+  readonly changesMs: readonly number[];
+  /** Whether no event was missed. */
+  readonly complete: boolean;
 }
 
 export interface StoreContent {

@@ -1,5 +1,7 @@
 import { parseAddress } from "./addresses.ts";
 import { LabError } from "./errors.ts";
+import { ActiveFaults } from "./faults/active-faults.ts";
+import { LabGround } from "./faults/lab-ground.ts";
 import { NetnsHost } from "./hosts/netns/host.ts";
 import { evidenceOf, waitReady } from "./hosts/netns/readiness.ts";
 import { plugBatch, switchBatch, SYSCTL_SCRIPT, unplugBatch } from "./hosts/netns/link-scripts.ts";
@@ -9,12 +11,16 @@ import {
   type ExecRequest,
   type ExecResult,
   failedPairs,
+  type FaultReport,
+  type FaultRequest,
+  type HealReport,
   type HostStatus,
   type Lab,
   type LabStatus,
   type PingMatrix,
   type PingRequest,
   type Progress,
+  type RepairReport,
   type StoreContent,
   type UpReport,
 } from "./lab.ts";
@@ -56,6 +62,7 @@ export class NetnsLab implements Lab {
   readonly #hosts: Map<string, NetnsHost> = new Map();
   /** Hosts that are being made or taken away: nobody else may touch them. */
   readonly #busy: Set<string> = new Set();
+  readonly #faults: ActiveFaults;
   #store: Etcd | undefined;
   #storeVersion = "";
 
@@ -64,6 +71,16 @@ export class NetnsLab implements Lab {
     this.#runDirectory = runDirectory;
     this.#clock = clock;
     this.#record = record;
+    this.#faults = new ActiveFaults(
+      new LabGround({
+        clock,
+        record,
+        families: options.families,
+        hosts: this.#hosts,
+        hostNamed: (name) => this.#host(name),
+        store: () => this.#startedStore(),
+      }),
+    );
   }
 
   async up(_request: Record<string, never>, call: CallOptions = {}): Promise<UpReport> {
@@ -276,6 +293,22 @@ export class NetnsLab implements Lab {
     await this.#startedStore().gateway.revoke(entry.leaseId);
     this.#record("lease expired", { key });
     return {};
+  }
+
+  async injectFault(request: FaultRequest): Promise<FaultReport> {
+    return this.#faults.inject(request);
+  }
+
+  async listFaults(request: { readonly look?: boolean }): Promise<readonly FaultReport[]> {
+    return this.#faults.list(request);
+  }
+
+  async healFaults({ id }: { readonly id?: string }): Promise<readonly HealReport[]> {
+    return this.#faults.heal(id);
+  }
+
+  async readRepairs(): Promise<RepairReport> {
+    return this.#faults.repairs();
   }
 
   async #startStore(store: Etcd, deadline: Deadline, signal: AbortSignal): Promise<void> {

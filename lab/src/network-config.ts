@@ -11,15 +11,15 @@ export interface NetworkWishes {
 }
 
 const DEFAULT_BACKEND = "vxlan";
-const DEFAULT_NETWORK = "10.244.0.0/16";
-const IPV6_NETWORK = "fd00:10:244::/48";
+/** What subnets are leased from, unless the config says otherwise. */
+export const NETWORKS = { ipv4: "10.244.0.0/16", ipv6: "fd00:10:244::/48" } as const;
 
 /** The text of net-conf.json. Source: flannel Documentation/configuration.md. */
 export function formatNetworkConfig(wishes: NetworkWishes): string {
   return JSON.stringify({
-    Network: wishes.network ?? DEFAULT_NETWORK,
+    Network: wishes.network ?? NETWORKS.ipv4,
     ...(wishes.subnetLength === undefined ? {} : { SubnetLen: wishes.subnetLength }),
-    ...(wishes.dualStack === true ? { EnableIPv6: true, IPv6Network: IPV6_NETWORK } : {}),
+    ...(wishes.dualStack === true ? { EnableIPv6: true, IPv6Network: NETWORKS.ipv6 } : {}),
     Backend: { Type: wishes.backend ?? DEFAULT_BACKEND, ...wishes.backendOptions },
   });
 }

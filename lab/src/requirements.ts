@@ -26,6 +26,11 @@ export const COMPILER_REQUIREMENTS: readonly Requirement[] = [
   { name: "cc", what: { program: "cc" }, packages: ["gcc", "libc6-dev"] },
 ];
 
+/** For some of the faults. */
+export const FAULT_REQUIREMENTS: readonly Requirement[] = [
+  { name: "nft", what: { program: "nft" }, packages: ["nftables"] },
+];
+
 const DEBIAN_MARK = "/etc/debian_version";
 const SYSTEMD_MARK = "/run/systemd/system";
 const PACKAGE_LISTS = "/var/lib/apt/lists";

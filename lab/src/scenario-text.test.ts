@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { checkScenario } from "./scenario-check.ts";
 import { formatResult, formatStep, formatVariant } from "./scenario-text.ts";
 import { isScenarioFile, loadScenarios } from "./system/scenario-files.ts";
 
@@ -32,8 +33,35 @@ test("a result that did not pass shows the step and what was seen", () => {
   );
 });
 
+test("what was measured is shown of a run that passed", () => {
+  const text = formatResult({
+    scenario: "vxlan-objects-come-back",
+    variant: { backend: "vxlan", family: "v4", segments: 1 },
+    verdict: "pass",
+    ms: 4210,
+    steps: [
+      { step: { act: "heal" }, finding: { verdict: "pass", details: ["not this"] }, ms: 1 },
+      {
+        step: { expect: "repaired", withinMs: 1000 },
+        finding: {
+          verdict: "pass",
+          details: ["repaired after 4.1 ms"],
+          measured: { repairMs: 4.1 },
+        },
+        ms: 30,
+      },
+    ],
+  });
+  expect(text).toBe(
+    "✓ vxlan-objects-come-back (vxlan v4, 1 segment) 4.2 s\n    repaired after 4.1 ms",
+  );
+});
+
 test("steps and variants read as a sentence", () => {
   expect(formatStep({ fault: "kill-agent", node: 2 })).toBe("fault kill-agent n2");
+  expect(formatStep({ fault: "delete-fdb", node: 1, peer: 3, forMs: 500 })).toBe(
+    "fault delete-fdb n1 peer=n3 for 500 ms",
+  );
   expect(formatStep({ act: "add-node" })).toBe("act add-node");
   expect(formatStep({ probe: "start", from: 1, to: 2 })).toBe("probe n1 → n2");
   expect(formatVariant({ backend: "host-gw", family: "v4", segments: 1 })).toBe(
@@ -44,12 +72,27 @@ test("steps and variants read as a sentence", () => {
 test("every scenario of the repository says why, and names its invariants", async () => {
   const scenarios = await loadScenarios();
   expect(scenarios.map((scenario) => scenario.name)).toEqual([
+    "address-changes",
     "agent-restart-keeps-subnet",
+    "direct-routing-follows-routes",
+    "foreign-objects-stay",
+    "host-gw-routes-come-back",
+    "largest-packet",
+    "leftovers-go-at-start",
+    "link-flaps",
+    "mtu-changes",
     "node-joins-and-leaves",
+    "peer-mac-changes",
+    "peer-returns-as-new",
     "pods-reach-each-other",
+    "vxlan-device-comes-back",
+    "vxlan-objects-come-back",
   ]);
   for (const scenario of scenarios) {
     expect(scenario.why).not.toBe("");
+    expect(() => {
+      checkScenario(scenario);
+    }).not.toThrow();
     expect(scenario.invariants.every((id) => /^[A-F]\d+'?$/.test(id))).toBe(true);
   }
 });

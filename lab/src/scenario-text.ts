@@ -1,3 +1,4 @@
+import { formatRequest, requestOfStep } from "./faults/request.ts";
 import type { Step, Variant } from "./scenario.ts";
 import type { ScenarioResult } from "./scenario-run.ts";
 
@@ -20,17 +21,24 @@ export function formatStep(step: Step): string {
   if ("expect" in step) {
     return `expect ${step.expect}`;
   }
-  const word = "fault" in step ? `fault ${step.fault}` : `act ${step.act}`;
-  return "node" in step ? `${word} n${step.node}` : word;
+  if ("fault" in step) {
+    const lasting = step.forMs === undefined ? "" : ` for ${step.forMs} ms`;
+    return `fault ${formatRequest(requestOfStep(step))}${lasting}`;
+  }
+  return "node" in step ? `act ${step.act} n${step.node}` : `act ${step.act}`;
 }
 
-/** One line a run; below it the steps that did not pass, with what was seen. */
+/** One line a run; below it what was measured, and the steps that did not pass with what was seen. */
 export function formatResult(result: ScenarioResult): string {
   const seconds = (result.ms / 1000).toFixed(1);
   const head = `${MARKS[result.verdict]} ${result.scenario} (${formatVariant(result.variant)}) ${seconds} s`;
   const failed = result.steps.filter((step) => step.finding.verdict !== "pass");
+  const measured = result.steps.filter(
+    ({ finding }) => finding.verdict === "pass" && finding.measured !== undefined,
+  );
   return [
     head,
+    ...measured.flatMap(({ finding }) => finding.details.map((line) => `    ${line}`)),
     ...failed.flatMap(({ step, finding }) => [
       `  ${MARKS[finding.verdict]} ${formatStep(step)}`,
       ...finding.details.map((line) => `    ${line}`),

@@ -22,6 +22,8 @@ export interface Variant {
   readonly backendOptions?: Readonly<Record<string, unknown>>;
   /** Which pods must reach each other; `all` unless the backend cannot cross a router. */
   readonly reach?: "all" | "same-segment";
+  /** Only `lab run` runs it; without this the test level that runs on each push does too. */
+  readonly runs?: "on-request";
 }
 
 /** Nodes are numbered from 1, in the order in which they joined. */
@@ -38,24 +40,75 @@ export type Expectation =
   | "pods-reach-each-other"
   /** Every host's kernel holds the entries of every live lease but its own, and no entry of another. */
   | "kernel-equals-leases"
+  /** The same, counted from the moment the last fault's effect was seen; the time it took is measured. */
+  | "repaired"
+  /** What the `foreign-…` faults made is there as they made it. */
+  | "foreign-objects-stay"
   /** Every node that had a subnet at the last `remember-subnets` has the same one, in the store and in subnet.env. */
   | "subnets-are-kept"
   /** The probe that was stopped last got an answer to every packet. */
-  | "no-packet-lost";
+  | "no-packet-lost"
+  /** The probe that was stopped last was never without an answer for longer than `withinMs`. */
+  | "gap-at-most"
+  /** From every pod the largest packet that must not be fragmented is as long as FLANNEL_MTU says, and one byte more is not. */
+  | "largest-packet-is-mtu";
 
-export interface FaultStep {
-  readonly fault: "kill-agent" | "stop-agent";
-  readonly node: number;
-}
+/** A fault of `lab/src/faults`, and how long it lasts: until the next `heal` unless said. */
+export type FaultStep = Fault & { readonly forMs?: number };
+
+/** The names are those of `lab/src/faults/registry.ts`; the members beside `node` are the fault's parameters. */
+export type Fault =
+  | { readonly fault: "kill-agent" | "stop-agent" | "pause-agent"; readonly node: number }
+  | { readonly fault: "delete-link"; readonly node: number; readonly link: string }
+  | { readonly fault: PeerObjectFault; readonly node: number; readonly peer: number }
+  | { readonly fault: "flush-routes" | "foreign-device"; readonly node: number }
+  | { readonly fault: "foreign-route"; readonly node: number; readonly to?: string }
+  | { readonly fault: "change-address"; readonly node: number }
+  | { readonly fault: "change-mtu"; readonly node: number; readonly mtu: number }
+  | { readonly fault: "change-mac"; readonly node: number; readonly link: string }
+  | { readonly fault: "link-flap"; readonly node: number; readonly side?: "host" | "switch" }
+  | {
+      readonly fault: "partition";
+      readonly node: number;
+      readonly from?: "all" | "store" | "peers";
+      readonly direction?: FlowDirection;
+    }
+  | {
+      readonly fault: "loss";
+      readonly node: number;
+      readonly percent: number;
+      readonly direction?: FlowDirection;
+    }
+  | { readonly fault: "stop-store" | "pause-store" | "compact-store" }
+  | { readonly fault: "delete-lease" | "expire-lease"; readonly node: number };
+
+type PeerObjectFault =
+  | "delete-route"
+  | "delete-neighbour"
+  | "delete-fdb"
+  | "alter-route"
+  | "alter-neighbour"
+  | "alter-fdb"
+  | "detour";
+
+/** As the host sees it: `out` is what it sends. */
+type FlowDirection = "both" | "in" | "out";
+
+export type FaultName = Fault["fault"];
 
 export type ActStep =
   | { readonly act: "start-agent"; readonly node: number }
   | { readonly act: "add-node" }
   /** Its host vanishes and its lease ends, as the store would end it a day later. */
   | { readonly act: "remove-node"; readonly node: number }
+  /** A host of the same name and addresses as one that was removed, installed anew. */
+  | { readonly act: "return-node"; readonly node: number }
+  /** Ends every fault that is still on. */
+  | { readonly act: "heal" }
   | { readonly act: "remember-subnets" };
 
-/** Numbered packets from one pod to another, 200 a second in each family, until the probe is stopped. */
+/** Numbered packets from one pod to another, up to 2,000 a second to each of its addresses, until the probe is stopped. */
 export type ProbeStep =
   | { readonly probe: "start"; readonly from: number; readonly to: number }
-  | { readonly probe: "stop" };
+  /** Not before `packets` were sent, both families counted together. */
+  | { readonly probe: "stop"; readonly packets?: number };

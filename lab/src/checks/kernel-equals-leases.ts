@@ -9,6 +9,8 @@ export interface NetworkFactsOfRun {
   /** Prefix length of every underlay segment, per family. */
   readonly segmentLengths: Readonly<Record<IpFamily, number>>;
   readonly families: readonly IpFamily[];
+  /** What subnets are leased from: a route to anywhere else, not on a tunnel device, is somebody else's. */
+  readonly networks: Readonly<Record<IpFamily, string>>;
 }
 
 export interface HostView {
@@ -19,7 +21,7 @@ export interface HostView {
 
 /**
  * Both directions of invariant D1, per host and family: every live lease of another node has exactly its entries, and no
- * entry belongs to no live lease. What the entries look like is flannel's visible state (vxlan: onlink route, permanent
+ * entry belongs to no live lease; the own device has the MAC that the own lease names. What the entries look like is flannel's visible state (vxlan: onlink route, permanent
  * neighbour, FDB entry; host-gw and direct routing: a plain route).
  */
 export function kernelEqualsLeases(
@@ -35,7 +37,7 @@ export function kernelEqualsLeases(
   for (const view of hosts) {
     for (const family of facts.families) {
       const wanted = wantedLines(facts, view, leases, family);
-      const found = foundLines(view, family);
+      const found = foundLines(facts, view, family);
       compared += wanted.length;
       violations.push(
         ...wanted
@@ -65,10 +67,19 @@ function wantedLines(
   return leases.flatMap((lease) => {
     const subnet = lease.subnets[family];
     const publicIp = lease.publicIps[family];
-    if (subnet === undefined || publicIp === undefined || own === undefined || publicIp === own) {
+    if (subnet === undefined || publicIp === undefined || own === undefined) {
       return [];
     }
-    const onLink = sameSegment(own, publicIp, facts.segmentLengths[family]);
+    if (publicIp === own) {
+      // Peers send to the MAC that the lease names: a device with another one throws their frames away.
+      const ownMac = lease.vtepMacs[family];
+      return ownMac === undefined || facts.backend !== "vxlan"
+        ? []
+        : [`device ${DEVICES[family]} address ${ownMac}`];
+    }
+    const onLink =
+      sameSegment(own, publicIp, facts.segmentLengths[family]) &&
+      !isDetoured(view.kernel.routes, publicIp);
     if (facts.backend === "host-gw" || (facts.directRouting && onLink)) {
       // A gateway behind a router cannot be a host-gw route's: the kernel refuses it, so nothing is wanted.
       return onLink ? [`route ${subnet} via ${publicIp} dev eth0`] : [];
@@ -85,17 +96,15 @@ function wantedLines(
 }
 
 /** Entries of the own subnet are not excused: none may stand there (D9). */
-function foundLines(view: HostView, family: IpFamily): string[] {
+function foundLines(facts: NetworkFactsOfRun, view: HostView, family: IpFamily): string[] {
   const device = DEVICES[family];
-  const mine = ({
-    family: routeFamily,
-    device: routeDevice,
-    gateway,
-    protocol,
-  }: KernelRoute): boolean =>
-    routeFamily === family &&
-    protocol !== "kernel" &&
-    (routeDevice === device || (routeDevice === "eth0" && gateway !== undefined));
+  const mine = (route: KernelRoute): boolean =>
+    route.family === family &&
+    route.protocol !== "kernel" &&
+    (route.device === device ||
+      (route.device === "eth0" &&
+        route.gateway !== undefined &&
+        isInside(route.destination, facts.networks[family])));
   return [
     ...view.kernel.routes
       .filter((route) => mine(route) && route.destination !== "default")
@@ -109,7 +118,26 @@ function foundLines(view: HostView, family: IpFamily): string[] {
     ...view.kernel.fdb
       .filter((entry) => entry.device === device)
       .map((entry) => `fdb ${entry.mac} dev ${device} dst ${entry.destination}`),
+    ...view.kernel.vxlans
+      .filter((link) => link.device === device)
+      .map((link) => `device ${device} address ${link.mac}`),
   ];
+}
+
+/** Whether a route of its own leads to an address through a gateway: then it is not on the link, wherever it is. */
+function isDetoured(routes: readonly KernelRoute[], address: string): boolean {
+  return routes.some(
+    ({ destination, gateway }) => destination === address && gateway !== undefined,
+  );
+}
+
+function isInside(destination: string, network: string): boolean {
+  const [inner, outer] = [parseCidr(destination), parseCidr(network)];
+  return (
+    inner !== undefined &&
+    outer !== undefined &&
+    networkOf({ ...inner, prefixLength: outer.prefixLength }).address.value === outer.address.value
+  );
 }
 
 function sameSegment(a: string, b: string, length: number): boolean {

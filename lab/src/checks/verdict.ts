@@ -3,6 +3,8 @@ export interface Finding {
   readonly verdict: "pass" | "fail" | "unknown";
   /** What was seen, a line each; for a pass, what was looked at. */
   readonly details: readonly string[];
+  /** Numbers and their names, for reports. Times are milliseconds. */
+  readonly measured?: Readonly<Record<string, number | string>>;
 }
 
 export function pass(...details: string[]): Finding {

@@ -9,6 +9,8 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   logs: async () => (await import("./logs.ts")).logs,
   ping: async () => (await import("./ping.ts")).ping,
   node: async () => (await import("./node.ts")).node,
+  fault: async () => (await import("./fault.ts")).fault,
+  heal: async () => (await import("./heal.ts")).heal,
   run: async () => (await import("./run.ts")).run,
   doctor: async () => (await import("./doctor.ts")).doctor,
 };

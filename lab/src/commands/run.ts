@@ -1,8 +1,16 @@
 import { join } from "node:path";
+import { examineFaultNeed } from "../doctor.ts";
 import { LabError } from "../errors.ts";
+import type { FaultNeed } from "../faults/fault.ts";
 import { launchLab } from "../launch.ts";
 import { labOptions } from "../options.ts";
-import { ensureRequirements } from "../requirements.ts";
+import {
+  COMPILER_REQUIREMENTS,
+  ensureRequirements,
+  FAULT_REQUIREMENTS,
+  LAB_REQUIREMENTS,
+} from "../requirements.ts";
+import { checkScenario, needsOf } from "../scenario-check.ts";
 import { type OpenLab, runScenario, type ScenarioResult } from "../scenario-run.ts";
 import { formatResult, formatVariant } from "../scenario-text.ts";
 import type { Scenario, Variant } from "../scenario.ts";
@@ -43,16 +51,26 @@ export const run: Command = {
   run: async (argv, terminal) => {
     const flags = parseFlags(run, argv, { maxPositionals: MAX_NAMES });
     const chosen = choose(await loadScenarios(flags.positionals.filter(isScenarioFile)), flags);
+    for (const { scenario } of chosen) {
+      checkScenario(scenario);
+    }
     if (flags.isOn("list")) {
       terminal.out(formatList(chosen, flags.isOn("json")));
       return 0;
     }
+    const needs = new Set(chosen.flatMap(({ scenario }) => [...needsOf(scenario)]));
     await ensureRequirements({
       install: !flags.isOn("no-install"),
+      requirements: [
+        ...LAB_REQUIREMENTS,
+        ...COMPILER_REQUIREMENTS,
+        ...(needs.size > 0 ? FAULT_REQUIREMENTS : []),
+      ],
       say: (text) => {
         terminal.error(text);
       },
     });
+    await demandFaults(needs);
     const results = await runAll(chosen, flags, terminal);
     if (flags.isOn("json")) {
       terminal.out(`${JSON.stringify(results, undefined, 2)}\n`);
@@ -62,6 +80,16 @@ export const run: Command = {
     return exitCodeFor(results);
   },
 };
+
+/** @throws LabError "requirement-missing" before anything is started */
+async function demandFaults(needs: ReadonlySet<FaultNeed>): Promise<void> {
+  for (const need of needs) {
+    const { ok, detail, remedy } = await examineFaultNeed(need);
+    if (!ok) {
+      throw new LabError("requirement-missing", `no ${need} here: ${detail}; remedy: ${remedy}`);
+    }
+  }
+}
 
 interface Choice {
   readonly scenario: Scenario;
@@ -182,7 +210,10 @@ function formatList(choices: readonly Choice[], asJson: boolean): string {
       [
         `${scenario.name}  ${scenario.invariants.join(" ")}`,
         `  ${scenario.why}`,
-        ...variants.map((variant) => `  - ${formatVariant(variant)}`),
+        ...variants.map(
+          (variant) =>
+            `  - ${formatVariant(variant)}${variant.runs === undefined ? "" : ` (${variant.runs})`}`,
+        ),
         "",
       ].join("\n"),
     )

@@ -9,6 +9,7 @@ export interface HostKernel {
   readonly neighbours: readonly KernelNeighbour[];
   /** Permanent entries with a destination. */
   readonly fdb: readonly KernelFdbEntry[];
+  readonly vxlans: readonly KernelVxlan[];
 }
 
 export interface KernelRoute {
@@ -35,8 +36,13 @@ export interface KernelFdbEntry {
   readonly destination: string;
 }
 
-/** Reads the main tables, permanent neighbours and the FDB of a host. */
-export async function readHostKernel(lab: Lab, host: string): Promise<HostKernel> {
+export interface KernelVxlan {
+  readonly device: string;
+  readonly mac: string;
+}
+
+/** Reads the main tables, permanent neighbours, the FDB and the vxlan devices of a host. */
+export async function readHostKernel(lab: Pick<Lab, "exec">, host: string): Promise<HostKernel> {
   const json = async (...argv: string[]): Promise<readonly JsonObject[]> => {
     const { exitCode, stdout, stderr } = await lab.exec({ host, argv });
     if (exitCode !== 0) {
@@ -44,11 +50,12 @@ export async function readHostKernel(lab: Lab, host: string): Promise<HostKernel
     }
     return parseList(stdout);
   };
-  const [routes4, routes6, neighbours, fdb] = await Promise.all([
+  const [routes4, routes6, neighbours, fdb, vxlans] = await Promise.all([
     json("ip", "-j", "-d", "-4", "route", "show", "table", "main"),
     json("ip", "-j", "-d", "-6", "route", "show", "table", "main"),
     json("ip", "-j", "neighbour", "show", "nud", "permanent"),
     json("bridge", "-j", "fdb", "show"),
+    json("ip", "-j", "link", "show", "type", "vxlan"),
   ]);
   return {
     routes: [
@@ -57,6 +64,10 @@ export async function readHostKernel(lab: Lab, host: string): Promise<HostKernel
     ],
     neighbours: neighbours.map(kernelNeighbour),
     fdb: fdb.filter((entry) => entry["dst"] !== undefined).map(kernelFdbEntry),
+    vxlans: vxlans.map((link) => ({
+      device: String(link["ifname"]),
+      mac: String(link["address"]),
+    })),
   };
 }
 

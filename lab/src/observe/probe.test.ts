@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseProbe } from "./probe.ts";
+import { parseProbe, parseSent } from "./probe.ts";
 
 const answer = (sequence: number): string =>
   `64 bytes from 10.244.2.2: icmp_seq=${sequence} ttl=62 time=0.084 ms\n`;
@@ -10,6 +10,7 @@ test("every number answered: none lost", () => {
   expect(parseProbe(answer(1) + answer(2) + answer(3) + summary(3))).toEqual({
     sent: 3,
     received: 3,
+    longestGapMs: 0,
   });
 });
 
@@ -17,21 +18,47 @@ test("a number that is missing in between is lost", () => {
   expect(parseProbe(answer(1) + answer(3) + answer(4) + summary(4))).toEqual({
     sent: 4,
     received: 3,
+    longestGapMs: 0,
   });
 });
 
 test("only the very last packet may have been on its way", () => {
-  expect(parseProbe(answer(1) + answer(2) + summary(3))).toEqual({ sent: 2, received: 2 });
-  expect(parseProbe(answer(1) + answer(2) + summary(4))).toEqual({ sent: 3, received: 2 });
+  expect(parseProbe(answer(1) + answer(2) + summary(3))).toMatchObject({ sent: 2, received: 2 });
+  expect(parseProbe(answer(1) + answer(2) + summary(4))).toMatchObject({ sent: 3, received: 2 });
 });
 
 test("a duplicate answer hides no loss", () => {
   expect(parseProbe(answer(1) + answer(1) + answer(3) + summary(3))).toEqual({
     sent: 3,
     received: 2,
+    longestGapMs: 0,
   });
 });
 
 test("without a summary nothing is known", () => {
   expect(parseProbe(answer(1))).toBeUndefined();
+});
+
+test("numbers that start again after 65,535 are others, also when they come out of order", () => {
+  const sent = Array.from({ length: 65_540 }, (_, index) => index + 1);
+  const swapped = sent.with(65_535, 65_537).with(65_536, 65_536);
+  const text = swapped.map((number) => answer(number % 65_536)).join("");
+  expect(parseProbe(text + summary(65_540))).toMatchObject({ sent: 65_540, received: 65_540 });
+});
+
+test("the longest gap is that between two answers, whatever their numbers", () => {
+  const at = (seconds: string, sequence: number): string => `[${seconds}] ${answer(sequence)}`;
+  const text = at("1700000000.100000", 1) + at("1700000000.101000", 2) + at("1700000000.351000", 9);
+  expect(parseProbe(text + summary(9))?.longestGapMs).toBeCloseTo(250, 1);
+});
+
+test("the pod's own counters say how many were sent", () => {
+  const snmp = `Ip: Forwarding
+Ip: 1
+Icmp: InMsgs OutEchos OutEchoReps
+Icmp: 7 41 3
+`;
+  expect(parseSent(`${snmp}Icmp6OutEchos                   \t12\n`)).toBe(53);
+  expect(parseSent(snmp)).toBe(41);
+  expect(parseSent("")).toBe(0);
 });

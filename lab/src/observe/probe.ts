@@ -1,40 +1,87 @@
 import type { ProbeRecord } from "../checks/no-packet-lost.ts";
 import { LabError } from "../errors.ts";
-import type { Lab } from "../lab.ts";
+import type { ExecResult, Lab } from "../lab.ts";
+import { type Clock, deadlineIn, poll } from "../system/clock.ts";
 
-/** Numbered packets from a pod to an address, until told to stop. */
+/** Numbered packets from a pod to addresses, until told to stop. */
 export interface Probe {
-  stop(): Promise<ProbeRecord>;
+  /** Ends it once so many packets were sent in all. @throws LabError "command-failed" when they are not sent in time */
+  stop(packets: number): Promise<readonly ProbeRecord[]>;
 }
 
-const INTERVAL_SECONDS = 0.005;
+/** The shortest that ping(8) keeps; anything shorter floods. */
+const INTERVAL_SECONDS = 0.001;
+/** Pings side by side to each address, for more packets a second. */
+/** Source: RFC 792, echo. */
+const SEQUENCE_NUMBERS = 65_536;
+const LANES = 2;
+const COUNT_EVERY_MS = 50;
+const PACKETS_WITHIN_MS = 60_000;
 
-/** Starts `ping` in the pod of a host; stopping it reads which numbers were answered. */
-export function startProbe(lab: Lab, from: string, address: string): Probe {
+/** Starts pings in the pod of a host; stopping them reads which numbers were answered, and when. */
+export async function startProbe(
+  lab: Lab,
+  clock: Clock,
+  from: string,
+  addresses: readonly string[],
+): Promise<Probe> {
+  const before = await sentSoFar(lab, from);
   const controller = new AbortController();
-  const argv = ["ping", "-n", "-i", String(INTERVAL_SECONDS), address];
-  const ended = lab.exec({ host: from, place: "pod", argv }, { signal: controller.signal });
-  // Looked at in stop(); a probe that died before must not be an unhandled rejection meanwhile.
-  ended.catch(() => undefined);
+  const lanes = addresses.flatMap((address) =>
+    Array.from({ length: LANES }, (_, lane) => {
+      const argv = ["ping", "-n", "-D", "-i", String(INTERVAL_SECONDS), address];
+      const ended = lab.exec({ host: from, place: "pod", argv }, { signal: controller.signal });
+      // Looked at in stop(); a ping that died before must not be an unhandled rejection meanwhile.
+      ended.catch(() => undefined);
+      return { name: `${from} → ${address} (${lane + 1})`, ended };
+    }),
+  );
   return {
-    async stop() {
+    async stop(packets) {
+      const deadline = deadlineIn(clock, PACKETS_WITHIN_MS);
+      const enough = await poll(clock, { everyMs: COUNT_EVERY_MS, deadline }, async () =>
+        (await sentSoFar(lab, from)) - before >= packets ? true : undefined,
+      );
       controller.abort();
-      const { stdout, stderr } = await ended;
-      const record = parseProbe(stdout);
-      if (record === undefined) {
-        throw new LabError(
-          "command-failed",
-          `${from}: ${argv.join(" ")}: ${stderr.trim() || "no summary"}`,
-        );
+      const records = await Promise.all(
+        lanes.map(async ({ name, ended }) => recordOf(name, await ended)),
+      );
+      if (enough === undefined) {
+        throw new LabError("command-failed", `${from} sent less than ${packets} packets in time`);
       }
-      return { name: `${from} → ${address}`, ...record };
+      return records;
     },
   };
 }
 
+function recordOf(name: string, { stdout, stderr }: ExecResult): ProbeRecord {
+  const record = parseProbe(stdout);
+  if (record === undefined) {
+    throw new LabError("command-failed", `${name}: ${stderr.trim() || "ping said no summary"}`);
+  }
+  return { name, ...record };
+}
+
+/** The pod's own count of the echo requests it sent. Source: proc(5), /proc/net/snmp and /proc/net/snmp6. */
+async function sentSoFar(lab: Lab, from: string): Promise<number> {
+  const argv = ["cat", "/proc/net/snmp", "/proc/net/snmp6"];
+  const { stdout } = await lab.exec({ host: from, place: "pod", argv });
+  return parseSent(stdout);
+}
+
+/** Reads the count of sent echo requests of both families; 0 where there is none. */
+export function parseSent(text: string): number {
+  const [names = [], values = []] = text
+    .split("\n")
+    .filter((line) => line.startsWith("Icmp: "))
+    .map((line) => line.split(" "));
+  const ipv4 = Number(values[names.indexOf("OutEchos")] ?? 0);
+  return ipv4 + Number(/^Icmp6OutEchos\s+(\d+)$/m.exec(text)?.[1] ?? 0);
+}
+
 /**
- * Counts the packets of a `ping` that was interrupted; undefined without its summary. The last packet is left out when it
- * has no answer: it may have been on its way. An answer that came twice counts once.
+ * Counts the packets of a `ping -D` that was interrupted; undefined without its summary. The last packets are left out when
+ * they have no answer: they may have been on their way. An answer that came twice counts once.
  */
 export function parseProbe(output: string): Omit<ProbeRecord, "name"> | undefined {
   const summary = /^(\d+) packets transmitted,/m.exec(output);
@@ -42,9 +89,31 @@ export function parseProbe(output: string): Omit<ProbeRecord, "name"> | undefine
     return undefined;
   }
   const sent = Number(summary[1]);
-  const answered = new Set(
-    [...output.matchAll(/bytes from .* icmp_seq=(\d+) /g)].map((match) => Number(match[1])),
-  );
+  const answers = [...output.matchAll(/^(?:\[([\d.]+)\] )?\d+ bytes from .* icmp_seq=(\d+) /gm)];
+  const answered = new Set(unwrapped(answers.map((match) => Number(match[2]))));
   const counted = answered.has(sent) ? sent : Math.max(0, sent - 1);
-  return { sent: counted, received: answered.size };
+  return { sent: counted, received: answered.size, longestGapMs: longestGapMs(answers) };
+}
+
+/** ICMP numbers packets with 16 bits; answers come nearly in order. */
+function unwrapped(numbers: readonly number[]): number[] {
+  let rounds = 0;
+  let last = 0;
+  return numbers.map((number) => {
+    if (number - last < -SEQUENCE_NUMBERS / 2) {
+      rounds += 1;
+    }
+    const late = number - last > SEQUENCE_NUMBERS / 2 ? 1 : 0;
+    last = late === 1 ? last : number;
+    return (rounds - late) * SEQUENCE_NUMBERS + number;
+  });
+}
+
+/** Between two answers; an answer that came at the end tells nothing of the time after it. */
+function longestGapMs(answers: readonly RegExpExecArray[]): number {
+  const times = answers.flatMap(([, time]) => (time === undefined ? [] : [Number(time) * 1000]));
+  return times.reduce(
+    (longest, time, index) => Math.max(longest, time - (times[index - 1] ?? time)),
+    0,
+  );
 }

@@ -49,6 +49,7 @@ export class Etcd {
     let ended: string | undefined;
     void started.exited.then(({ code, signal: by }) => {
       ended = by ?? `code ${code}`;
+      this.#process = undefined;
     });
     const healthy = await poll(clock, { everyMs: HEALTH_POLL_MS, deadline, signal }, async () =>
       ended === undefined ? (await this.gateway.isHealthy()) || undefined : false,
@@ -61,8 +62,21 @@ export class Etcd {
     }
   }
 
+  /** Undefined while it does not run. */
   get pid(): number | undefined {
     return this.#process?.pid;
+  }
+
+  /** Nothing happens while it does not run. */
+  signal(signal: NodeJS.Signals): void {
+    this.#process?.kill(signal);
+  }
+
+  /** Ends it at once; `start` starts it again with the same data. */
+  async stop(): Promise<void> {
+    const running = this.#process;
+    running?.kill("SIGKILL");
+    await running?.exited;
   }
 }
 

@@ -55,6 +55,20 @@ export class EtcdGateway {
     await this.#call("/v3/lease/revoke", { ID: leaseId });
   }
 
+  /** Forgets everything before a revision, now and on disk. */
+  async compact(revision: number): Promise<void> {
+    await this.#call("/v3/kv/compaction", { revision: String(revision), physical: true });
+  }
+
+  /** Whether a read at a revision is refused because it was compacted. */
+  async isCompacted(revision: number): Promise<boolean> {
+    const { status, body } = await postJson(`${this.#endpoint}/v3/kv/range`, {
+      key: encode("/"),
+      revision: String(revision),
+    });
+    return status !== 200 && String(member(body, "error")).includes("compacted");
+  }
+
   /** @throws LabError "store-refused" with what etcd said */
   async #call(path: string, request: unknown): Promise<unknown> {
     const { status, body } = await postJson(`${this.#endpoint}${path}`, request);

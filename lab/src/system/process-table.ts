@@ -33,6 +33,11 @@ export function isSameProcess({ pid, startTime, bootId: boot }: ProcessIdentity)
   );
 }
 
+/** The letter of a process's state, undefined when there is no such process. Source: proc_pid_stat(5) field 3. */
+export function processState(pid: number): string | undefined {
+  return readStat(pid)?.state;
+}
+
 export function childrenOf(parent: number): number[] {
   return processIds().filter((pid) => readStat(pid)?.parent === parent);
 }

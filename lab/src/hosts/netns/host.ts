@@ -6,8 +6,14 @@ import { hostFiles, type HostFiles } from "../../run-directory.ts";
 import { parseSubnetFile, type SubnetFile, subnetsOf } from "../../subnet-file.ts";
 import type { Clock } from "../../system/clock.ts";
 import { fileVersion, makeDirectory, readText } from "../../system/files.ts";
+import { KernelWitness } from "../../observe/kernel-witness.ts";
 import { run, runChecked } from "../../system/processes.ts";
-import { EXTERNAL_INTERFACE, type HostPlan, STORE_ENDPOINT } from "../../topology.ts";
+import {
+  type EndpointAddress,
+  EXTERNAL_INTERFACE,
+  type HostPlan,
+  STORE_ENDPOINT,
+} from "../../topology.ts";
 import { Agent } from "./agent.ts";
 import { type Anchor, openAnchor } from "./anchor.ts";
 import {
@@ -23,7 +29,7 @@ import {
 
 /** How often subnet.env is looked at while the agent is to write it, and afterwards. */
 const STARTING_POLL_MS = 20;
-const READY_POLL_MS = 500;
+const READY_POLL_MS = 200;
 
 /** Entering a mount namespace leads to its root; relative paths in `--flanneld` mean the caller's directory. */
 const AT_DIRECTORY = 'cd "$0" && exec "$@"';
@@ -35,9 +41,10 @@ interface Pod {
 
 /** One host: its namespaces, its agent, and the pod that follows what the agent says in subnet.env. */
 export class NetnsHost {
-  readonly plan: HostPlan;
   readonly anchor: Anchor;
   readonly files: HostFiles;
+  #plan: HostPlan;
+  #witness: Promise<KernelWitness> | undefined;
   readonly #agent: Agent;
   readonly #clock: Clock;
   readonly #closing: AbortController = new AbortController();
@@ -56,10 +63,11 @@ export class NetnsHost {
     options: LabOptions,
     clock: Clock,
   ) {
-    this.plan = plan;
+    this.#plan = plan;
     this.anchor = anchor;
     this.files = files;
     this.#clock = clock;
+    this.#staleVersion = fileVersion(files.subnetFile);
     this.#agent = new Agent({
       argv: anchor.enter([
         "sh",
@@ -94,7 +102,23 @@ export class NetnsHost {
   }
 
   get name(): string {
-    return this.plan.name;
+    return this.#plan.name;
+  }
+
+  /** Where it is in the topology, with the addresses that it has now. */
+  get plan(): HostPlan {
+    return this.#plan;
+  }
+
+  /** Says that the external interface has other addresses now. */
+  readdress(addresses: readonly EndpointAddress[]): void {
+    this.#plan = { ...this.#plan, addresses };
+  }
+
+  /** What the host's kernel says of its changes, from the first call on. */
+  witness(): Promise<KernelWitness> {
+    this.#witness ??= KernelWitness.open(this.anchor.pid, this.#clock);
+    return this.#witness;
   }
 
   get agent(): Agent {
@@ -152,6 +176,8 @@ export class NetnsHost {
     this.#closing.abort();
     this.#wake.abort();
     await this.#agent.close();
+    // Its socket keeps the network namespace, and with that the links, until it is closed.
+    await (await this.#witness)?.close();
     await this.#following;
     await this.#pod?.anchor.close();
     await this.anchor.close();

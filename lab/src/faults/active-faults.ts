@@ -1,0 +1,221 @@
+import { LabError, messageOf } from "../errors.ts";
+import type { FaultReport, FaultRequest, HealReport, RepairReport } from "../lab.ts";
+import { isLasting, type KernelWitness } from "../observe/kernel-witness.ts";
+import { type Clock, deadlineIn, poll } from "../system/clock.ts";
+import type { AnyFault, FaultSite, Sighting } from "./fault.ts";
+import { faultNamed } from "./registry.ts";
+import { checkFaultRequest, formatRequest } from "./request.ts";
+
+const LOOK_EVERY_MS = 5;
+/** Nothing was done that could take time to be seen. */
+const PRETEND_LIMIT_MS = 200;
+
+/** What a lab lends to its faults. */
+export interface FaultGround {
+  readonly clock: Clock;
+  /** @throws LabError for a host that is not there */
+  site(request: FaultRequest, id: string, sinceMs: number): FaultSite;
+  /** Opens the witnesses that are not there yet: those of the struck host, and of all in a small lab. */
+  witnesses(host: string | undefined): Promise<readonly KernelWitness[]>;
+  readonly record: (event: string, data: Readonly<Record<string, unknown>>) => void;
+}
+
+interface Active {
+  readonly id: string;
+  readonly request: FaultRequest;
+  readonly fault: AnyFault;
+  readonly site: FaultSite;
+  readonly target: unknown;
+  readonly effect: Sighting | undefined;
+  /** When the effect was there: as its witness says, or when it was looked at. */
+  readonly effectMs: number;
+  readonly expiry: AbortController;
+  readonly endsMs: number | undefined;
+}
+
+/** The faults that are on in a lab: each injected, looked at, and healed when told or when its time is over. */
+export class ActiveFaults {
+  readonly #ground: FaultGround;
+  readonly #active: Map<string, Active> = new Map();
+  /** The last one, on or healed: repairs are measured from its effect. */
+  #last: Active | undefined;
+  #count = 0;
+
+  constructor(ground: FaultGround) {
+    this.#ground = ground;
+  }
+
+  /**
+   * Injects a fault and waits until its effect was seen, or its time limit is over: then the report has no `saw`.
+   * @throws LabError "usage" for a bad request, "wrong-state" where there is nothing to hit, or what injecting threw
+   */
+  async inject(asked: FaultRequest): Promise<FaultReport> {
+    const request = checkFaultRequest(asked);
+    const fault = faultNamed(request.fault);
+    this.#count += 1;
+    const id = `f${this.#count}`;
+    const { clock } = this.#ground;
+    await this.#ground.witnesses(request.host);
+    const target = await fault.aim(this.#ground.site(request, id, clock.nowMs()), request);
+    const site = this.#ground.site(request, id, clock.nowMs());
+    const { forMs, pretend = false } = request;
+    if (!pretend) {
+      await injectOrUndo(fault, site, target);
+    }
+    const deadline = deadlineIn(clock, pretend ? PRETEND_LIMIT_MS : fault.timeLimitMs);
+    const effect = await poll(clock, { everyMs: LOOK_EVERY_MS, deadline }, () =>
+      fault.verify(site, target),
+    );
+    const nowMs = clock.nowMs();
+    const active: Active = {
+      id,
+      request,
+      fault,
+      site,
+      target,
+      effect,
+      effectMs: effect?.atMs ?? nowMs,
+      expiry: new AbortController(),
+      endsMs: forMs === undefined ? undefined : nowMs + forMs,
+    };
+    if (pretend) {
+      return this.#report(active);
+    }
+    this.#active.set(id, active);
+    this.#last = active;
+    this.#ground.record("fault", { id, fault: formatRequest(request), saw: effect?.saw ?? null });
+    if (forMs !== undefined) {
+      void this.#expire(active, forMs);
+    }
+    return this.#report(active);
+  }
+
+  /** The faults that are on. With `look` each is verified anew, at this moment. */
+  async list(options: { readonly look?: boolean }): Promise<readonly FaultReport[]> {
+    const reports: FaultReport[] = [];
+    for (const active of this.#active.values()) {
+      const effect =
+        options.look === true
+          ? await active.fault.verify(active.site, active.target)
+          : active.effect;
+      reports.push(this.#report({ ...active, effect }));
+    }
+    return reports;
+  }
+
+  /**
+   * Ends one fault, or all, the youngest first. A report without `saw` is of one whose end nobody saw; it stays on.
+   * @throws LabError "usage" for an id that is not on
+   */
+  async heal(id?: string): Promise<readonly HealReport[]> {
+    const named = id === undefined ? undefined : this.#active.get(id);
+    if (id !== undefined && named === undefined) {
+      const known = [...this.#active.keys()].join(", ") || "none";
+      throw new LabError("usage", `there is no fault ${id}; on are ${known}`);
+    }
+    const chosen = named === undefined ? [...this.#active.values()].toReversed() : [named];
+    const reports: HealReport[] = [];
+    for (const active of chosen) {
+      reports.push(await this.#heal(active));
+    }
+    return reports;
+  }
+
+  /** What kernels did since the effect of the last fault. @throws LabError "wrong-state" when there was none */
+  async repairs(): Promise<RepairReport> {
+    const last = this.#last;
+    if (last?.effect === undefined) {
+      throw new LabError("wrong-state", "there was no fault whose effect was seen");
+    }
+    const witnesses = await this.#ground.witnesses(last.request.host);
+    const changes = witnesses.flatMap((one) => one.changesSince(last.effectMs).filter(isLasting));
+    const complete =
+      witnesses.every(({ trouble }) => trouble === undefined) &&
+      changes.every(({ event }) => event.kind !== "overrun");
+    return {
+      fault: formatRequest(last.request),
+      elapsedMs: this.#ground.clock.nowMs() - last.effectMs,
+      changesMs: changes.map(({ atMs }) => atMs - last.effectMs).toSorted((a, b) => a - b),
+      complete,
+    };
+  }
+
+  async #heal(active: Active): Promise<HealReport> {
+    const { id, fault, site, target, request } = active;
+    const about = { id, text: formatRequest(request) };
+    active.expiry.abort();
+    try {
+      await fault.heal(site, target);
+      const deadline = deadlineIn(this.#ground.clock, fault.timeLimitMs);
+      const end = await poll(this.#ground.clock, { everyMs: LOOK_EVERY_MS, deadline }, () =>
+        fault.verifyHealed(site, target),
+      );
+      if (end !== undefined) {
+        this.#active.delete(id);
+      }
+      this.#ground.record("healed", { ...about, saw: end?.saw ?? null });
+      return end === undefined
+        ? { ...about, trouble: "nobody saw that it is over" }
+        : { ...about, saw: end.saw };
+    } catch (error) {
+      return this.#healTrouble(active, about, error);
+    }
+  }
+
+  /** A host that is gone has no faults any more. */
+  #healTrouble(
+    { id }: Active,
+    about: { readonly id: string; readonly text: string },
+    error: unknown,
+  ): HealReport {
+    if (!(error instanceof LabError)) {
+      throw error;
+    }
+    if (error.code === "unknown-host") {
+      this.#active.delete(id);
+      return { ...about, saw: "its host is gone" };
+    }
+    this.#ground.record("not healed", { ...about, trouble: error.message });
+    return { ...about, trouble: error.message };
+  }
+
+  async #expire(active: Active, forMs: number): Promise<void> {
+    await this.#ground.clock.sleep(forMs, active.expiry.signal);
+    if (!active.expiry.signal.aborted) {
+      await this.#heal(active);
+    }
+  }
+
+  #report({ id, request, effect, endsMs }: Active): FaultReport {
+    return {
+      id,
+      text: formatRequest(request),
+      fault: request.fault,
+      ...(request.host === undefined ? {} : { host: request.host }),
+      ...(effect === undefined ? {} : { saw: effect.saw }),
+      ...(endsMs === undefined
+        ? {}
+        : { remainingMs: Math.max(0, Math.round(endsMs - this.#ground.clock.nowMs())) }),
+    };
+  }
+}
+
+/** What was half done is undone before the error goes on. */
+async function injectOrUndo(fault: AnyFault, site: FaultSite, target: unknown): Promise<void> {
+  try {
+    await fault.inject(site, target);
+  } catch (error) {
+    try {
+      await fault.heal(site, target);
+    } catch (second) {
+      throw new LabError(
+        "lab-broke",
+        `${messageOf(error)}; and it could not be undone: ${messageOf(second)}`,
+        {
+          cause: error,
+        },
+      );
+    }
+    throw error;
+  }
+}

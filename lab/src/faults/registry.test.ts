@@ -1,0 +1,50 @@
+import { expect, test } from "vitest";
+import type { FaultName } from "../scenario.ts";
+import { faultNamed, FAULTS, listFaults } from "./registry.ts";
+
+/** The compiler wants every name of the scenarios' type here, and no other. */
+const NAMES: Readonly<Record<FaultName, true>> = {
+  "alter-fdb": true,
+  "alter-neighbour": true,
+  "alter-route": true,
+  "change-address": true,
+  "change-mac": true,
+  "change-mtu": true,
+  "compact-store": true,
+  "delete-fdb": true,
+  "delete-lease": true,
+  "delete-link": true,
+  "delete-neighbour": true,
+  "delete-route": true,
+  detour: true,
+  "expire-lease": true,
+  "flush-routes": true,
+  "foreign-device": true,
+  "foreign-route": true,
+  "kill-agent": true,
+  "link-flap": true,
+  loss: true,
+  partition: true,
+  "pause-agent": true,
+  "pause-store": true,
+  "stop-agent": true,
+  "stop-store": true,
+};
+
+test("every fault that a scenario can name is there, under its own name, with a time limit", () => {
+  expect([...FAULTS.keys()]).toEqual(Object.keys(NAMES));
+  expect([...FAULTS].every(([name, fault]) => fault.name === name && fault.timeLimitMs > 0)).toBe(
+    true,
+  );
+});
+
+test("two faults of one name are refused", () => {
+  const one = faultNamed("loss");
+  expect(() => listFaults([one, faultNamed("detour"), one])).toThrow("two faults are called loss");
+});
+
+test.each(["meteor", "toString", ""])("an unknown name lists the known ones: %j", (name) => {
+  expect(() => faultNamed(name)).toThrow(
+    /^there is no fault ".*"; there are alter-fdb, .*, stop-store$/,
+  );
+});

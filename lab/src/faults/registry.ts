@@ -1,0 +1,78 @@
+import { LabError } from "../errors.ts";
+import { alterFdb } from "./alter-fdb/index.ts";
+import { alterNeighbour } from "./alter-neighbour/index.ts";
+import { alterRoute } from "./alter-route/index.ts";
+import { changeAddress } from "./change-address/index.ts";
+import { changeMac } from "./change-mac/index.ts";
+import { changeMtu } from "./change-mtu/index.ts";
+import { compactStore } from "./compact-store/index.ts";
+import { deleteFdb } from "./delete-fdb/index.ts";
+import { deleteLease } from "./delete-lease/index.ts";
+import { deleteLink } from "./delete-link/index.ts";
+import { deleteNeighbour } from "./delete-neighbour/index.ts";
+import { deleteRoute } from "./delete-route/index.ts";
+import { detour } from "./detour/index.ts";
+import { expireLease } from "./expire-lease/index.ts";
+import type { AnyFault } from "./fault.ts";
+import { flushRoutes } from "./flush-routes/index.ts";
+import { foreignDevice } from "./foreign-device/index.ts";
+import { foreignRoute } from "./foreign-route/index.ts";
+import { killAgent } from "./kill-agent/index.ts";
+import { linkFlap } from "./link-flap/index.ts";
+import { loss } from "./loss/index.ts";
+import { partition } from "./partition/index.ts";
+import { pauseAgent } from "./pause-agent/index.ts";
+import { pauseStore } from "./pause-store/index.ts";
+import { stopAgent } from "./stop-agent/index.ts";
+import { stopStore } from "./stop-store/index.ts";
+
+/** Every fault, one line each, in the order of the alphabet. */
+export const FAULTS: ReadonlyMap<string, AnyFault> = listFaults([
+  alterFdb,
+  alterNeighbour,
+  alterRoute,
+  changeAddress,
+  changeMac,
+  changeMtu,
+  compactStore,
+  deleteFdb,
+  deleteLease,
+  deleteLink,
+  deleteNeighbour,
+  deleteRoute,
+  detour,
+  expireLease,
+  flushRoutes,
+  foreignDevice,
+  foreignRoute,
+  killAgent,
+  linkFlap,
+  loss,
+  partition,
+  pauseAgent,
+  pauseStore,
+  stopAgent,
+  stopStore,
+]);
+
+/** @throws Error for two faults of one name */
+export function listFaults(faults: readonly AnyFault[]): ReadonlyMap<string, AnyFault> {
+  const byName = new Map<string, AnyFault>();
+  for (const fault of faults) {
+    if (byName.has(fault.name)) {
+      throw new Error(`two faults are called ${fault.name}`);
+    }
+    byName.set(fault.name, fault);
+  }
+  return byName;
+}
+
+/** @throws LabError "usage" naming those that there are */
+export function faultNamed(name: string): AnyFault {
+  const fault = FAULTS.get(name);
+  if (fault === undefined) {
+    const known = [...FAULTS.keys()].join(", ");
+    throw new LabError("usage", `there is no fault "${name}"; there are ${known}`);
+  }
+  return fault;
+}

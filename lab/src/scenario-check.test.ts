@@ -1,0 +1,51 @@
+import { expect, test } from "vitest";
+import { checkScenario, needsOf } from "./scenario-check.ts";
+import type { Scenario, Step } from "./scenario.ts";
+
+function scenario(...steps: readonly unknown[]): Scenario {
+  return {
+    name: "x",
+    why: "y",
+    invariants: [],
+    nodes: 2,
+    variants: [{ backend: "vxlan", family: "v4", segments: 1 }],
+    // Files of scenarios come from anywhere: what is in them need not be of the type.
+    steps: steps as readonly Step[],
+  };
+}
+
+test.each([
+  [{ fault: "meteor", node: 1 }, /^scenario x, step 1: there is no fault "meteor"; there are /],
+  [{ fault: "delete-route", node: 1 }, /^scenario x, step 1: fault delete-route: wants --peer/],
+  [{ fault: "change-mtu", node: 1, mtu: 12 }, /--mtu wants a whole number from 1350/],
+  [{ fault: "kill-agent", node: 3 }, /^scenario x, step 1: there is no n3; there are n1, n2$/],
+  [{ fault: "delete-route", node: 1, peer: 7 }, /there is no n7/],
+  [{ probe: "start", from: 1, to: 4 }, /there is no n4/],
+])("refuses %j in one line", (step, message) => {
+  expect(() => {
+    checkScenario(scenario(step));
+  }).toThrow(message);
+});
+
+test("knows which nodes came and went", () => {
+  const steps: readonly Step[] = [
+    { act: "add-node" },
+    { fault: "kill-agent", node: 3 },
+    { act: "remove-node", node: 2 },
+    { act: "return-node", node: 2 },
+    { act: "start-agent", node: 2 },
+  ];
+  expect(() => {
+    checkScenario(scenario(...steps));
+  }).not.toThrow();
+  expect(() => {
+    checkScenario(
+      scenario(...steps.filter((step) => "act" in step && step.act === "remove-node"), steps[4]),
+    );
+  }).toThrow("there is no n2");
+});
+
+test("says what its faults need of the machine", () => {
+  expect(needsOf(scenario({ fault: "kill-agent", node: 1 })).size).toBe(0);
+  expect([...needsOf(scenario({ fault: "partition", node: 1 }))]).toEqual(["packet-filter"]);
+});

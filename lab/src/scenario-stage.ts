@@ -1,0 +1,236 @@
+import type { IpFamily } from "./addresses.ts";
+import { foreignObjectsStay } from "./checks/foreign-objects-stay.ts";
+import { gapAtMost } from "./checks/gap-at-most.ts";
+import { kernelEqualsLeases } from "./checks/kernel-equals-leases.ts";
+import { largestPacketIsMtu } from "./checks/largest-packet-is-mtu.ts";
+import { noPacketLost } from "./checks/no-packet-lost.ts";
+import { podsReachEachOther } from "./checks/pods-reach-each-other.ts";
+import { repaired } from "./checks/repaired.ts";
+import { type SubnetsByHost, subnetsAreKept } from "./checks/subnets-are-kept.ts";
+import { type Finding, unknown } from "./checks/verdict.ts";
+import { requestOfStep } from "./faults/request.ts";
+import type { Lab, LabStatus } from "./lab.ts";
+import { NETWORKS } from "./network-config.ts";
+import { readHostKernel } from "./observe/kernel-state.ts";
+import { probeLargestPackets } from "./observe/largest-packet.ts";
+import { type LeaseDetails, leaseDetails } from "./observe/lease-details.ts";
+import { STORE_PREFIX } from "./observe/leases.ts";
+import { type Probe, startProbe } from "./observe/probe.ts";
+import type { ActStep, ExpectStep, FaultStep, ProbeStep, Step, Variant } from "./scenario.ts";
+import type { Clock } from "./system/clock.ts";
+
+/** How often an expectation looks again until its time is over. */
+const LOOK_EVERY_MS = 100;
+/** A repair that is measured is looked for more often: each look is a bound of what was measured. */
+const LOOK_FOR_REPAIR_EVERY_MS = 20;
+const AGENT_READY_WITHIN_MS = 20_000;
+const SUBNETS_PREFIX = `${STORE_PREFIX}/subnets/`;
+
+/** A scenario in action: the lab, what was remembered, the probes that run. */
+export class ScenarioStage implements AsyncDisposable {
+  readonly #lab: Lab;
+  readonly #variant: Variant;
+  readonly #clock: Clock;
+  #lastNode: number;
+  #remembered: SubnetsByHost | undefined;
+  #running: Probe | undefined;
+  #stopped: Awaited<ReturnType<Probe["stop"]>> = [];
+  #wantedPackets = 0;
+
+  constructor(lab: Lab, variant: Variant, nodes: number, clock: Clock) {
+    this.#lab = lab;
+    this.#variant = variant;
+    this.#lastNode = nodes;
+    this.#clock = clock;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stopProbes(0);
+  }
+
+  /** @throws LabError of the lab where a step cannot be done */
+  async play(step: Step): Promise<Finding> {
+    if ("expect" in step) {
+      return this.#expect(step);
+    }
+    if ("probe" in step) {
+      return this.#probe(step);
+    }
+    return "fault" in step ? this.#fault(step) : this.#act(step);
+  }
+
+  /** A fault counts only if its effect was seen (invariant F2). */
+  async #fault(step: FaultStep): Promise<Finding> {
+    const { saw, text } = await this.#lab.injectFault(requestOfStep(step));
+    return saw === undefined
+      ? unknown(`fault ${text}: nobody saw its effect`)
+      : { verdict: "pass", details: [saw] };
+  }
+
+  async #act(step: ActStep): Promise<Finding> {
+    switch (step.act) {
+      case "start-agent":
+        await this.#lab.startAgent({ host: hostName(step.node) });
+        return this.#ready(hostName(step.node));
+      case "add-node": {
+        const host = hostName(++this.#lastNode);
+        await this.#lab.addHost({ host });
+        return this.#ready(host);
+      }
+      case "return-node":
+        await this.#lab.addHost({ host: hostName(step.node) });
+        return this.#ready(hostName(step.node));
+      case "remove-node":
+        await this.#lab.removeHost({ host: hostName(step.node) });
+        return done();
+      case "remember-subnets":
+        this.#remembered = subnetsInFiles(await this.#lab.status({}));
+        return done();
+      case "heal":
+        return this.#heal();
+    }
+  }
+
+  async #heal(): Promise<Finding> {
+    const open = (await this.#lab.healFaults({})).filter(({ saw }) => saw === undefined);
+    return open.length === 0
+      ? done()
+      : unknown(...open.map(({ text, trouble }) => `not healed: ${text}: ${trouble ?? ""}`));
+  }
+
+  async #ready(host: string): Promise<Finding> {
+    await this.#lab.waitReady({ hosts: [host], timeoutMs: AGENT_READY_WITHIN_MS });
+    return done();
+  }
+
+  async #probe(step: ProbeStep): Promise<Finding> {
+    if (step.probe === "stop") {
+      await this.#stopProbes(step.packets ?? 0);
+      return done();
+    }
+    const { hosts } = await this.#lab.status({});
+    const targets = hosts.find(({ name }) => name === hostName(step.to))?.podIps ?? [];
+    this.#running = await startProbe(this.#lab, this.#clock, hostName(step.from), targets);
+    return done();
+  }
+
+  async #stopProbes(packets: number): Promise<void> {
+    const running = this.#running;
+    this.#running = undefined;
+    this.#wantedPackets = packets;
+    if (running !== undefined) {
+      this.#stopped = await running.stop(packets);
+    }
+  }
+
+  /** Looks until the expectation passes or its time is over; the last look counts. */
+  async #expect(step: ExpectStep): Promise<Finding> {
+    if (step.expect === "repaired") {
+      return this.#repaired(step.withinMs);
+    }
+    const endMs = this.#clock.nowMs() + step.withinMs;
+    for (;;) {
+      const finding = await this.#look(step);
+      if (finding.verdict === "pass" || this.#clock.nowMs() >= endMs) {
+        return finding;
+      }
+      await this.#clock.sleep(LOOK_EVERY_MS);
+    }
+  }
+
+  async #look({ expect, withinMs }: ExpectStep): Promise<Finding> {
+    switch (expect) {
+      case "pods-reach-each-other":
+        return podsReachEachOther(await this.#lab.ping({ count: 1 }));
+      case "kernel-equals-leases":
+      case "repaired":
+        return this.#lookAtKernels();
+      case "foreign-objects-stay":
+        return foreignObjectsStay(await this.#lab.listFaults({ look: true }));
+      case "subnets-are-kept":
+        return this.#lookAtSubnets();
+      case "no-packet-lost":
+        return noPacketLost(this.#stopped, this.#wantedPackets);
+      case "gap-at-most":
+        return gapAtMost(this.#stopped, withinMs);
+      case "largest-packet-is-mtu":
+        return largestPacketIsMtu(this.#variant.backend, await probeLargestPackets(this.#lab));
+    }
+  }
+
+  /** Its time runs from the fault's effect, not from this step. */
+  async #repaired(withinMs: number): Promise<Finding> {
+    let lastWrongMs = 0;
+    for (;;) {
+      const startedMs = (await this.#lab.readRepairs({})).elapsedMs;
+      const look = await this.#lookAtKernels();
+      const report = await this.#lab.readRepairs({});
+      if (look.verdict === "pass" || startedMs > withinMs) {
+        return repaired({ look, report, lastWrongMs, withinMs });
+      }
+      lastWrongMs = startedMs;
+      await this.#clock.sleep(LOOK_FOR_REPAIR_EVERY_MS);
+    }
+  }
+
+  async #lookAtKernels(): Promise<Finding> {
+    const { hosts } = await this.#lab.status({});
+    const views = await Promise.all(
+      hosts.map(async (host) => ({
+        host: host.name,
+        publicIps: perFamily(host.publicIps),
+        kernel: await readHostKernel(this.#lab, host.name),
+      })),
+    );
+    const families: readonly IpFamily[] =
+      this.#variant.family === "dual" ? ["ipv4", "ipv6"] : ["ipv4"];
+    return kernelEqualsLeases(
+      {
+        backend: this.#variant.backend,
+        directRouting: this.#variant.backendOptions?.["DirectRouting"] === true,
+        segmentLengths: { ipv4: 24, ipv6: 64 },
+        families,
+        networks: NETWORKS,
+      },
+      await this.#leases(),
+      views,
+    );
+  }
+
+  async #lookAtSubnets(): Promise<Finding> {
+    const status = await this.#lab.status({});
+    const leases = await this.#leases();
+    const store = new Map(
+      status.hosts.flatMap((host): [string, string][] => {
+        const lease = leases.find(({ publicIps }) => host.publicIps.includes(publicIps.ipv4 ?? ""));
+        return lease === undefined
+          ? []
+          : [[host.name, [lease.subnets.ipv4, lease.subnets.ipv6].filter(Boolean).join(" ")]];
+      }),
+    );
+    return subnetsAreKept(this.#remembered, { files: subnetsInFiles(status), store });
+  }
+
+  async #leases(): Promise<LeaseDetails[]> {
+    const { entries } = await this.#lab.readStore({ prefix: SUBNETS_PREFIX });
+    return leaseDetails(entries);
+  }
+}
+
+function subnetsInFiles(status: LabStatus): SubnetsByHost {
+  return new Map(status.hosts.map((host) => [host.name, host.subnets.join(" ")]));
+}
+
+function perFamily(addresses: readonly string[]): Partial<Record<IpFamily, string>> {
+  return Object.fromEntries(
+    addresses.map((address) => [address.includes(":") ? "ipv6" : "ipv4", address]),
+  );
+}
+
+function hostName(node: number): string {
+  return `n${node}`;
+}
+
+function done(): Finding {
+  return { verdict: "pass", details: [] };
+}
