@@ -4,7 +4,7 @@ import * as registry from "./backends/registry.ts";
 import type { BackendDefinition } from "./backends/backend.ts";
 import { parseCidr, parseIp } from "./core/ip.ts";
 import type { Lease } from "./core/lease.ts";
-import { openReconciler } from "./daemon-loop.ts";
+import { NO_PREDECESSOR, openReconciler } from "./daemon-loop.ts";
 import type { Reconciler } from "./daemon-loop.ts";
 import type { Kernel, KernelEvent } from "./kernel/kernel.ts";
 import type { MemoryKernel } from "./kernel/memory-kernel.ts";
@@ -48,7 +48,7 @@ async function bench({
     clock,
     log,
     own: () => own,
-    previousNetworks: [],
+    predecessor: NO_PREDECESSOR,
     nexthopsFrom,
   };
   const reconciler = openReconciler(parts);

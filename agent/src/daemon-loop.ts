@@ -11,7 +11,7 @@ import { Complaints } from "./daemon-complaints.ts";
 import { Counters } from "./daemon-counters.ts";
 import type { Cause, PassKind, ReconcileCounters } from "./daemon-counters.ts";
 import { Schedule } from "./daemon-schedule.ts";
-import type { Change, Kernel, KernelObject, RouteLookup } from "./kernel/kernel.ts";
+import type { Change, Kernel, KernelObject, RouteLookup, Scope } from "./kernel/kernel.ts";
 import {
   Mirror,
   RouteForms,
@@ -21,7 +21,7 @@ import {
   identityOf,
   isSame,
 } from "./kernel/reconcile.ts";
-import type { PassReport, Wish, WishChanges, Writing } from "./kernel/reconcile.ts";
+import type { LeftRouteMarks, PassReport, Wish, WishChanges, Writing } from "./kernel/reconcile.ts";
 import type { Clock } from "./system/clock.ts";
 import type { Log } from "./system/log.ts";
 import { together } from "./together.ts";
@@ -51,6 +51,18 @@ export interface Surroundings {
   look(): Promise<void>;
 }
 
+/** What an agent before this one may have left, under another configuration or while nobody was there. All of it goes (invariant D1). */
+export interface Predecessor {
+  /** Of its configuration: what is ours inside them is left over. */
+  readonly networks: readonly Cidr[];
+  /** Devices that were its. */
+  readonly links: readonly string[];
+  /** What its plain routes look like. They bear no mark of ours, so they are looked for at the start only. */
+  readonly routes?: LeftRouteMarks;
+}
+
+export const NO_PREDECESSOR: Predecessor = { networks: [], links: [] };
+
 interface Parts {
   readonly environment: Surroundings;
   readonly kernel: Kernel;
@@ -58,8 +70,7 @@ interface Parts {
   readonly log: Log;
   /** Undefined before the lease: only the device is made. */
   own(): Lease | undefined;
-  /** Networks of the configuration before this one: what is ours inside them is left over, and goes (invariant D1). */
-  readonly previousNetworks: readonly Cidr[];
+  readonly predecessor: Predecessor;
   /** So many plain routes before nexthop objects are used; what suits Linux when absent. */
   readonly nexthopsFrom?: number;
 }
@@ -102,6 +113,8 @@ class Passes {
   /** What is refused, as it was complained of. */
   #refused: ReadonlyMap<string, string> = new Map();
   #unreadable: readonly string[] = [];
+  /** What a predecessor left is taken over or gone. */
+  #isAdopted = false;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -160,6 +173,7 @@ class Passes {
       await this.#parts.environment.look();
       const { wish } = await this.#plan("whole");
       const report = await this.#mirror.whole(wish, this.#patience(EAGERNESS[cause]));
+      if (!wish.additive && report.failures.length === 0) this.#isAdopted = true;
       this.#conclude(report, { cause, kind: "whole", beganMs, wish });
       this.unreadable(undefined);
       return report;
@@ -214,7 +228,7 @@ class Passes {
   }
 
   async #plan(kind: PassKind): Promise<Planned> {
-    const { environment, previousNetworks } = this.#parts;
+    const { environment } = this.#parts;
     const { backend } = environment;
     const own = this.#parts.own();
     if (this.#plans === undefined || this.#own !== own) {
@@ -232,9 +246,20 @@ class Passes {
     this.#taken = peers;
     this.#counters.planned += change.planned;
     this.#complaints.change(change.complaints, change.settled);
-    const { scope } = plans.wish;
-    const networks = [...new Set([...scope.networks, ...previousNetworks])];
-    return { wish: { ...plans.wish, scope: { ...scope, networks } }, changes: change.wishes };
+    return {
+      wish: { ...plans.wish, scope: this.#withLeftovers(plans.wish.scope) },
+      changes: change.wishes,
+    };
+  }
+
+  #withLeftovers(scope: Scope): Scope {
+    const { networks, links, routes } = this.#parts.predecessor;
+    return {
+      ...scope,
+      networks: [...new Set([...scope.networks, ...networks])],
+      links: [...new Set([...scope.links, ...links])],
+      ...(routes === undefined || this.#isAdopted ? {} : { leftRoutes: routes }),
+    };
   }
 
   /** What stands keeps its form, so that a restart moves no route. */

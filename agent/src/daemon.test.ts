@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { parseCidr, parseIp } from "./core/ip.ts";
 import { type Node, SUBNETS, SUBNET_FILE, VXLAN, World, twoNodes } from "./memory-world-bench.ts";
 
 const flannelRoutes = (node: Node): readonly string[] =>
@@ -74,6 +75,33 @@ test("stopping leaves data path, lease and subnet.env, and the next start change
     env: nodes[0].files.texts.get(SUBNET_FILE),
   }).toEqual(before);
   await Promise.all([again.stop(), agents[1]?.stop()]);
+});
+
+test("D1: what a predecessor left under another configuration, or of peers that left meanwhile, goes; everybody else's stays", async () => {
+  const world = new World();
+  await world.configure(VXLAN);
+  const node = world.node();
+  const { kernel } = node;
+  const route = { link: "eth0", onlink: false, gateway: parseIp("192.0.2.77"), protocol: 3 };
+  const peerRoute = { ...route, destination: parseCidr("10.42.77.0/24") };
+  kernel.addInterface({ name: "flannel.7", type: "vxlan", addresses: [parseCidr("10.42.8.0/32")] });
+  kernel.addRoute(peerRoute);
+  kernel.addInterface({ name: "flannel.8", type: "vxlan", addresses: [parseCidr("10.99.8.0/32")] });
+  kernel.addRoute({ ...route, destination: parseCidr("10.42.78.0/25") });
+  kernel.addRoute({ ...route, destination: parseCidr("10.42.79.0/24"), protocol: 4 });
+  const agent = node.start();
+  await world.clock.advance(2_000);
+  expect(agent.ready).toBe(true);
+  const printed = kernel.print();
+  expect(printed).not.toMatch(/flannel\.7|10\.42\.77\.0/);
+  expect(printed).toMatch(/flannel\.8/);
+  expect(printed).toContain("route 10.42.78.0/25 via 192.0.2.77 dev eth0");
+  expect(printed).toContain("route 10.42.79.0/24 via 192.0.2.77 dev eth0");
+  // Later on a route without our mark is an operator's.
+  kernel.addRoute(peerRoute);
+  await world.clock.advance(30_000);
+  expect(kernel.print()).toContain("route 10.42.77.0/24 via 192.0.2.77 dev eth0");
+  await agent.stop();
 });
 
 test("a subnet that was in use before the key vanished is asked for again", async () => {

@@ -11,6 +11,7 @@ import { assert } from "./core/assert.ts";
 import { AgentError } from "./core/errors.ts";
 import { chooseExternalInterface } from "./core/external-interface.ts";
 import type { ChosenInterface, InterfaceWishes } from "./core/external-interface.ts";
+import type { Cidr } from "./core/ip.ts";
 import { Latest } from "./core/latest.ts";
 import type { Lease } from "./core/lease.ts";
 import type { NetworkConfig } from "./core/network-config.ts";
@@ -19,10 +20,11 @@ import type { PreviousSubnets } from "./core/subnet-file.ts";
 import type { Backend, BackendDefinition } from "./backends/backend.ts";
 import { Environment, askMachine } from "./daemon-environment.ts";
 import { openReconciler } from "./daemon-loop.ts";
-import type { Reconciler } from "./daemon-loop.ts";
+import type { Predecessor, Reconciler } from "./daemon-loop.ts";
 import { keepPublished, keepSubnetFile, writeSubnetFile } from "./daemon-publication.ts";
 import type { Publisher } from "./daemon-publication.ts";
 import type { Kernel, KernelObject } from "./kernel/kernel.ts";
+import { leftDevices } from "./kernel/reconcile.ts";
 import type { SubnetManager } from "./subnet-manager/subnet-manager.ts";
 import type { Clock } from "./system/clock.ts";
 import type { Files } from "./system/files.ts";
@@ -126,7 +128,7 @@ async function serve(
     ...ports,
     environment,
     own: () => own,
-    previousNetworks: Object.values(previous.networks),
+    predecessor: await findPredecessor(start, Object.values(previous.networks), ports.kernel),
   });
   const device = await makeDevice(environment, reconciler, ports.kernel);
   try {
@@ -143,6 +145,30 @@ async function serve(
     (stop) => subnetManager.keepLease(lease, stop),
     (stop) => followPeers(options, ports, { config, reconciler, lease, present }, stop),
   ]);
+}
+
+/** By its marks: the networks of subnet.env, devices named and addressed as flannel's are, routes of the shape that flannel gives them. */
+async function findPredecessor(
+  {
+    config,
+    externalInterface,
+  }: { readonly config: NetworkConfig; readonly externalInterface: ChosenInterface },
+  previousNetworks: readonly Cidr[],
+  kernel: Kernel,
+): Promise<Predecessor> {
+  const ranges = Object.values(config.ranges);
+  const networks = [...new Set([...ranges.map(({ network }) => network), ...previousNetworks])];
+  const { interfaces } = await kernel.interfaces();
+  const { 4: first, 6: second } = config.ranges;
+  const subnetLengths = {
+    ...(first === undefined ? {} : { 4: first.subnetLength }),
+    ...(second === undefined ? {} : { 6: second.subnetLength }),
+  };
+  return {
+    networks: previousNetworks,
+    links: leftDevices(interfaces, networks),
+    routes: { link: externalInterface.name, networks, subnetLengths },
+  };
 }
 
 /** The part of the life that begins with the first whole list of peers. */

@@ -5,7 +5,7 @@ import { addToIp, cidr, parseCidr, parseIp } from "agent/core/ip.ts";
 import type { Cidr, Ip } from "agent/core/ip.ts";
 import type { Lease } from "agent/core/lease.ts";
 import type { NetworkConfig } from "agent/core/network-config.ts";
-import { openReconciler } from "agent/daemon-loop.ts";
+import { NO_PREDECESSOR, openReconciler } from "agent/daemon-loop.ts";
 import type { Reconciler } from "agent/daemon-loop.ts";
 import type { Change, Kernel, KernelEvent, KernelObject } from "agent/kernel/kernel.ts";
 import { MemoryKernel } from "agent/kernel/memory-kernel.ts";
@@ -104,7 +104,7 @@ export class ReconcileWorld implements AsyncDisposable {
       clock: this.clock,
       log: this.log,
       own: () => this.own,
-      previousNetworks: [],
+      predecessor: NO_PREDECESSOR,
     });
   }
 

@@ -2,7 +2,7 @@
  * The kernel's network state as values: what is dumped, what is wished for and what is changed have one shape, so that a
  * difference is plain data. All verbs act in the network namespace the adapter was opened in.
  */
-import type { Cidr, Family, Ip } from "../core/ip.ts";
+import type { Cidr, Family, Ip, PerFamily } from "../core/ip.ts";
 import type { Mac } from "../core/mac.ts";
 
 /** vxlan data that decides compatibility. Source: linux/if_link.h IFLA_VXLAN_*, spec 05 section 2.2. */
@@ -121,6 +121,17 @@ export interface Scope {
   readonly networks: readonly Cidr[];
   /** Sysctl paths to read; one that does not exist is left out. */
   readonly sysctls: readonly string[];
+  /** Plain routes that an agent before this one left are ours too, where given. */
+  readonly leftRoutes?: LeftRouteMarks;
+}
+
+/** Where routes of flannel's host-gw and DirectRouting are looked for. */
+export interface LeftRouteMarks {
+  /** The external interface. */
+  readonly link: string;
+  readonly networks: readonly Cidr[];
+  /** Length of a node's subnet. */
+  readonly subnetLengths: PerFamily<number>;
 }
 
 export interface Change {

@@ -9,6 +9,8 @@ import { Slices } from "./slices.ts";
 export { difference } from "./difference.ts";
 export type { DesiredState, Wish } from "./difference.ts";
 export { identityOf, isCompatible, isSame } from "./identity.ts";
+export { leftDevices } from "./leftovers.ts";
+export type { LeftRouteMarks } from "./kernel.ts";
 export { Mirror } from "./mirror.ts";
 export type { MayTry, PassReport } from "./mirror.ts";
 export { RouteForms } from "./nexthops.ts";

@@ -8,6 +8,7 @@ import {
   ROUTE_PROTOCOL_TWILL,
 } from "./kernel.ts";
 import type { KernelObject, Route, Scope } from "./kernel.ts";
+import { isLeftRoute } from "./leftovers.ts";
 
 /** Whether a dump of this scope reports an object. */
 export function covers(scope: Scope): (object: KernelObject) => boolean {
@@ -53,7 +54,8 @@ export function isOurs(scope: Scope): (object: KernelObject) => boolean {
           ? false
           : links.has(object.link) ||
               (isInside(scope.networks, object.destination) &&
-                (object.protocol === ROUTE_PROTOCOL_TWILL || isLeftByTunnel(object)));
+                (object.protocol === ROUTE_PROTOCOL_TWILL || isLeftByTunnel(object))) ||
+              (scope.leftRoutes !== undefined && isLeftRoute(object, scope.leftRoutes));
       case "sysctl":
         return false;
     }
