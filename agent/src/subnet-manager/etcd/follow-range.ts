@@ -2,10 +2,13 @@ import type { StoreContext } from "./context.ts";
 import { CompactedError, storeUnavailable } from "./errors.ts";
 import type { KeyRange, KeyValue, RangeResult, StoreEvent, WatchBatch } from "./key-value-store.ts";
 import { revisionOf } from "./key-value-store.ts";
+import { jitteredMs } from "../../system/random.ts";
 import { Backoff, isOutage, untilAnswered } from "./outage.ts";
 
 /** A list older than what is known comes from a member that lags, which passes, or from a restored backup, which does not. */
 const LAG_PATIENCE_MS = 5000;
+/** How long it is waited for before such a list is asked for again; all nodes do so at once. */
+const LAG_AGAIN_MS = 2000;
 /** A watch that lived this long was a good one: the next failure is a new one. */
 const GOOD_WATCH_MS = 5000;
 
@@ -147,7 +150,6 @@ async function list(
 ): Promise<RangeResult> {
   const { store, clock, random, log } = context;
   const patientUntilMs = clock.nowMs() + LAG_PATIENCE_MS;
-  const backoff = new Backoff(random);
   for (;;) {
     const found = await untilAnswered(context, () => store.range(range, { signal }), signal);
     if (known === undefined) return found;
@@ -160,6 +162,7 @@ async function list(
       );
       return found;
     }
-    await clock.sleep(Math.min(backoff.nextMs(), patientUntilMs - clock.nowMs()), signal);
+    const againMs = jitteredMs(random, LAG_AGAIN_MS);
+    await clock.sleep(Math.min(againMs, patientUntilMs - clock.nowMs()), signal);
   }
 }

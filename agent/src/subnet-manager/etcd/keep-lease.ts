@@ -35,6 +35,7 @@ export interface Kept {
 const RENEW_AGAIN_MS = 60_000;
 /** Longest wait after a lost race for our own subnet. */
 const RACE_WINDOW_MS = 100;
+const RACE_WINDOW_LAST_MS = 1000;
 
 /**
  * Keeps a lease: renews it by the monotonic clock, whatever the watch says, and looks at once when its key changes.
@@ -340,7 +341,7 @@ class LeaseKeeper {
     const { store, keys, clock, random, log } = this.#context;
     const grants = new SpareGrant(this.#context);
     try {
-      for (;;) {
+      for (let windowMs = RACE_WINDOW_MS; ;) {
         // Older than the list, as for a first claim: a store restored in between refuses it then.
         const grant = grants.fresh;
         if (grant === undefined) {
@@ -374,7 +375,9 @@ class LeaseKeeper {
           return leasedClaim(this.#context, this.#done(outcome.modRevision), grants.use());
         }
         if (outcome.open) await grants.giveBack();
-        await clock.sleep(random.integer(RACE_WINDOW_MS), signal);
+        // After a restore all nodes race at once, and one of them wins a round.
+        await clock.sleep(random.integer(windowMs), signal);
+        windowMs = Math.min(2 * windowMs, RACE_WINDOW_LAST_MS);
       }
     } finally {
       await grants.giveBack();
