@@ -20,6 +20,7 @@ interface Settings extends PlanLimits {
 /** Failing seeds that are shown whole. */
 const SHOWN_FAILURES = 3;
 const PROGRESS_MS = 5_000;
+const SEEDS_FOR_A_THREAD = 50;
 /** Fewer seeds than this may leave a check or a fault out by chance. */
 const SEEDS_FOR_COVERAGE = 200;
 
@@ -79,7 +80,18 @@ async function play(settings: Settings, seen: (report: SeedReport) => void): Pro
     for await (const report of playShare(only)) seen(report);
     return;
   }
-  await Promise.all(shares.map((share) => playElsewhere(share, seen)));
+  await Promise.all(
+    shares.map(async (share) => {
+      for (const piece of piecesOf(share)) await playElsewhere(piece, seen);
+    }),
+  );
+}
+
+/** Worlds that are over keep some memory: agents that were killed never let go of what they waited for. A thread that ends does. */
+function* piecesOf(share: Share): Generator<Share> {
+  const width = SEEDS_FOR_A_THREAD * share.step;
+  for (let from = share.from; from < share.to; from += width)
+    yield { ...share, from, to: Math.min(share.to, from + width) };
 }
 
 function playElsewhere(share: Share, seen: (report: SeedReport) => void): Promise<void> {
