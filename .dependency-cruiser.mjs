@@ -108,6 +108,18 @@ export default {
       { path: "^property-tests/" },
       { path: "^(lab|scenarios|linux/(?!src/(testing|capability)))" },
     ),
+    only(
+      "benchmarks-see-the-agent",
+      "they measure the agent's own code and Linux, and run the lab as a program",
+      "^benchmarks/",
+      "^(benchmarks|agent|linux)/|^(fs|path|os|child_process|util|perf_hooks)$|node_modules/vitest",
+    ),
+    never(
+      "nobody-sees-benchmarks",
+      "nothing that ships or tests rests on them",
+      { path: "^(agent|lab|linux|property-tests|scenarios)/" },
+      { path: "^benchmarks/" },
+    ),
     fenced("etcd3", "^agent/src/subnet-manager/etcd/"),
     fenced("pino", "^agent/src/system/pino-log\\.ts$"),
     never("no-cycles", "a cycle has no first file to read", {}, { circular: true }),

@@ -2,7 +2,7 @@ import { cruise } from "dependency-cruiser";
 import { expect, test } from "vitest";
 import rules from "./.dependency-cruiser.mjs";
 
-const rooms = ["agent", "lab", "linux", "scenarios", "property-tests"];
+const rooms = ["agent", "benchmarks", "lab", "linux", "scenarios", "property-tests"];
 
 async function read(ruleSet) {
   const { output } = await cruise(rooms, { ...rules.options, ruleSet, validate: true });

@@ -1,0 +1,146 @@
+/**
+ * What is measured, in a process and a network namespace of its own: `node subject.ts programming|sweep|one-peer|memory COUNT RUNS YARDSTICK`.
+ * Prints one JSON document. Started by main.ts.
+ */
+import { execFileSync } from "node:child_process";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { NetlinkKernel } from "agent/kernel/netlink-kernel.ts";
+import {
+  DEVICE,
+  type Host,
+  makeDevice,
+  makeExternalInterface,
+  openHost,
+  removeDevice,
+} from "./host.ts";
+import { peer, peers } from "./peers.ts";
+
+/** Figures by name, one a run. */
+type Measured = Record<string, number[]>;
+
+const NS_PER_MS = 1e6;
+
+const [bench = "", countText = "", runsText = "", yardstick = ""] = process.argv.slice(2);
+const count = Number(countText);
+const runs = Number(runsText);
+
+makeExternalInterface();
+await using kernel = NetlinkKernel.open();
+const measured = await measure();
+process.stdout.write(`${JSON.stringify(measured)}\n`);
+
+function measure(): Promise<Measured> {
+  switch (bench) {
+    case "programming":
+      return programming();
+    case "sweep":
+      return sweep();
+    case "one-peer":
+      return onePeer();
+    case "memory":
+      return memory();
+    default:
+      throw new Error(`no bench ${bench}`);
+  }
+}
+
+/** Peers into a kernel that has only the device. */
+async function programming(): Promise<Measured> {
+  const found: Measured = { ours: [], block: [], batches: [], singly: [] };
+  for (let run = 0; run < runs; run++) {
+    found["batches"]?.push(byYardstick("batch", "nexthop"));
+    found["singly"]?.push(byYardstick("single", "plain"));
+    const { reconciler } = await openHost(kernel);
+    await reconciler.pass();
+    reconciler.setPeers(peers(count));
+    const { ms, blockMs } = await timed(() => reconciler.pass());
+    found["ours"]?.push(ms);
+    found["block"]?.push(blockMs);
+    removeDevice();
+  }
+  return found;
+}
+
+/** @returns milliseconds, by its own clock */
+function byYardstick(mode: string, form: string): number {
+  makeDevice();
+  const text = execFileSync(yardstick, [mode, form, String(count), DEVICE], { encoding: "utf8" });
+  removeDevice();
+  const { ms } = JSON.parse(text) as { readonly ms: number };
+  return ms;
+}
+
+/** A pass that finds everything as it should be, beside the dump that it rests on. */
+async function sweep(): Promise<Measured> {
+  const { reconciler, backend } = await programmed();
+  const { scope } = backend.planner;
+  const found: Measured = { ours: [], block: [], dump: [] };
+  for (let run = 0; run < runs; run++) {
+    found["dump"]?.push((await timed(() => kernel.dump(scope))).ms);
+    const { ms, blockMs } = await timed(() => reconciler.pass());
+    found["ours"]?.push(ms);
+    found["block"]?.push(blockMs);
+  }
+  return found;
+}
+
+/** The loop runs; each run one peer comes back with another hardware address. */
+async function onePeer(): Promise<Measured> {
+  const { reconciler } = await programmed();
+  const stop = new AbortController();
+  const running = reconciler.run(stop.signal).catch((error: unknown) => error);
+  const all = [...peers(count)];
+  const found: Measured = { ours: [], block: [], changes: [] };
+  for (let run = 0; run < runs; run++) {
+    all[run] = peer(run + 1, run + 1);
+    const before = reconciler.counters();
+    const { ms, blockMs } = await timed(async () => {
+      reconciler.setPeers([...all]);
+      while (partsOf(reconciler) === before.reconcile_passes_total["lease-change"].part)
+        await new Promise(setImmediate);
+    });
+    const after = reconciler.counters();
+    found["ours"]?.push(ms);
+    found["block"]?.push(blockMs);
+    found["changes"]?.push(
+      after.reconcile_objects_changed_total["lease-change"] -
+        before.reconcile_objects_changed_total["lease-change"],
+    );
+  }
+  stop.abort(new Error("measured"));
+  await running;
+  return found;
+}
+
+function partsOf(reconciler: Host["reconciler"]): number {
+  return reconciler.counters().reconcile_passes_total["lease-change"].part;
+}
+
+/** Resident memory with these peers programmed, in KiB. */
+async function memory(): Promise<Measured> {
+  const { reconciler } = await programmed();
+  await reconciler.pass();
+  globalThis.gc?.();
+  globalThis.gc?.();
+  return { ours: [process.memoryUsage.rss() / 1024] };
+}
+
+async function programmed(): Promise<Host> {
+  const host = await openHost(kernel);
+  await host.reconciler.pass();
+  host.reconciler.setPeers(peers(count));
+  const [refused] = await host.reconciler.pass();
+  if (refused !== undefined) throw refused;
+  return host;
+}
+
+/** `blockMs`: the longest time that the event loop served nobody. */
+async function timed(act: () => Promise<unknown>): Promise<{ ms: number; blockMs: number }> {
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  const startedMs = performance.now();
+  await act();
+  const ms = performance.now() - startedMs;
+  delay.disable();
+  return { ms, blockMs: delay.max / NS_PER_MS };
+}
