@@ -21,17 +21,17 @@ test("a kernel event in quiet times is looked into after its burst", () => {
   expect(schedule.next).toEqual({ atMs: 3_100, cause: "kernel-event" });
 });
 
-test("a storm of events makes one look in 800 ms, and less when a look costs much", () => {
+test("a storm of events makes one look in 500 ms, and less when a look costs much", () => {
   const schedule = new Schedule();
   look(schedule, 0, 50);
   schedule.ask("kernel-event", 10);
-  expect(schedule.next.atMs).toBe(800);
-  look(schedule, 800, 200);
-  schedule.ask("kernel-event", 900);
-  expect(schedule.next.atMs).toBe(1_600);
-  look(schedule, 1_600, 500);
-  schedule.ask("kernel-event", 1_700);
-  expect(schedule.next.atMs).toBe(3_600);
+  expect(schedule.next.atMs).toBe(500);
+  look(schedule, 500, 200);
+  schedule.ask("kernel-event", 600);
+  expect(schedule.next.atMs).toBe(1_000);
+  look(schedule, 1_000, 500);
+  schedule.ask("kernel-event", 1_100);
+  expect(schedule.next.atMs).toBe(2_000);
 });
 
 test("an event during a look asks for another", () => {
@@ -39,7 +39,7 @@ test("an event during a look asks for another", () => {
   schedule.began(1_000);
   schedule.ask("kernel-event", 1_020);
   schedule.ended(1_040);
-  expect(schedule.next).toEqual({ atMs: 1_800, cause: "kernel-event" });
+  expect(schedule.next).toEqual({ atMs: 1_500, cause: "kernel-event" });
 });
 
 test("the earliest wish counts, with its cause", () => {

@@ -6,9 +6,9 @@ const SWEEP_MS = 10_000;
 /** Kernel events come in bursts, our own changes among them: look once per burst. */
 const BURST_MS = 100;
 /** From one look to the next while events keep coming; what an event tells of is repaired within a second. */
-const SPACING_MS = 800;
+const SPACING_MS = 500;
 /** A look that costs more makes the next one wait longer: of the time, no more than one part in so many is spent on looking. */
-const SPACING_PER_COST = 4;
+const SPACING_PER_COST = 2;
 
 export class Schedule {
   #sweepMs = 0;

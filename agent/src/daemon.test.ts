@@ -286,6 +286,7 @@ test("a peer that the kernel keeps refusing does not make the loop spin on its o
   };
   await world.clock.advance(30_000);
   expect(dumps).toBeGreaterThan(2);
-  expect(dumps).toBeLessThan(40);
+  // Two a second.
+  expect(dumps).toBeLessThanOrEqual(61);
   await Promise.all(agents.map((agent) => agent.stop()));
 });
