@@ -131,6 +131,24 @@ requires("netns", "vxlan")("real kernel", () => {
     await events.return?.();
   });
 
+  test("D11: the end of a permanent neighbour, which fails first and loses its MAC, is told as its removal", async () => {
+    await using world = await withCard();
+    const { kernel } = world;
+    const neighbour = "10.42.2.0 lladdr 0e:00:00:00:00:02 dev flannel.1 nud permanent".split(" ");
+    await kernel.apply([{ action: "put", object: vxlan }]);
+    world.ip("neigh", "add", ...neighbour);
+    await kernel.dump({ links: [vxlan.name], networks: [], sysctls: [] });
+    const events = kernel.watch(AbortSignal.timeout(EVENT_LIMIT_MS))[Symbol.asyncIterator]();
+    world.ip("neigh", "del", "10.42.2.0", "dev", vxlan.name);
+    let event = await nextEvent(events);
+    while (event.kind === "changed" && event.about === undefined) event = await nextEvent(events);
+    const about = event.kind === "changed" ? (event.about ?? []) : [];
+    expect(about.map(({ action, object }) => `${action} ${printObject(object)}`)).toContain(
+      "remove neigh 10.42.2.0 dev flannel.1 lladdr 02:00:00:00:00:00 PERMANENT",
+    );
+    await events.return?.();
+  });
+
   test("somebody's nexthop group is an id that is taken, and is not replaced", async () => {
     await using world = await withCard();
     world.ip("nexthop", "add", "id", "8", "via", "192.0.2.7", "dev", "card0", "proto", "4");

@@ -16,6 +16,7 @@ import {
 import { AgentError } from "../core/errors.ts";
 import { familyOf, parseIp } from "../core/ip.ts";
 import type { Ip } from "../core/ip.ts";
+import { localMac } from "../core/mac.ts";
 import type {
   Change,
   ChangeResult,
@@ -25,6 +26,7 @@ import type {
   Kernel,
   KernelEvent,
   KernelObject,
+  Neighbour,
   RouteLookup,
   Scope,
   Sysctl,
@@ -36,6 +38,7 @@ import {
   fdbEntryOf,
   linkOf,
   neighbourOf,
+  readIp,
   routeOf,
 } from "./netlink-objects.ts";
 import { nexthopOf, unlessUnsupported } from "./netlink-nexthops.ts";
@@ -236,7 +239,7 @@ export class NetlinkKernel implements Kernel {
     for (const event of told) {
       const object = this.#objectOf(event);
       if (event.kind === "overrun" || object === "any") return { kind: "changed" };
-      if (object !== undefined) about.push({ action: event.kind, object });
+      if (object !== undefined) about.push({ action: isEnd(event) ? "remove" : "put", object });
     }
     return { kind: "changed", about };
   }
@@ -246,9 +249,9 @@ export class NetlinkKernel implements Kernel {
     if (event.kind === "overrun") return "any";
     switch (event.object) {
       case "neighbour":
-        return neighbourOf(this.#names.of(event.neighbour.linkIndex), event.neighbour);
+        return this.#neighbourOf(event) ?? "any";
       case "fdb":
-        return fdbEntryOf(this.#names.of(event.fdbEntry.linkIndex), event.fdbEntry);
+        return fdbEntryOf(this.#names.of(event.fdbEntry.linkIndex), event.fdbEntry) ?? "any";
       case "nexthop":
         return nexthopOf(event.nexthop, this.#names);
       case "route":
@@ -261,6 +264,16 @@ export class NetlinkKernel implements Kernel {
     }
   }
 
+  /** Undefined for what is neither permanent nor at its end: somebody may have made a permanent one so. */
+  #neighbourOf(event: NeighbourEvent): Neighbour | undefined {
+    const { neighbour } = event;
+    const link = this.#names.of(neighbour.linkIndex);
+    const address = readIp(neighbour.address);
+    if (isEnd(event) && address !== undefined)
+      return { kind: "neighbour", link, address, mac: NO_MAC };
+    return neighbourOf(link, neighbour);
+  }
+
   #matters(event: RouteEvent): boolean {
     if (event.kind === "overrun") return true;
     if (event.object === "neighbour") return this.#watchedLinks.has(event.neighbour.linkIndex);
@@ -268,6 +281,17 @@ export class NetlinkKernel implements Kernel {
     return true;
   }
 }
+
+type NeighbourEvent = Extract<RouteEvent, { readonly object: "neighbour" }>;
+
+/** A permanent neighbour that is removed fails first, and is then told of without its MAC. Source: net/core/neighbour.c neigh_delete. */
+function isEnd(event: Exclude<RouteEvent, { readonly kind: "overrun" }>): boolean {
+  return (
+    event.kind === "remove" || (event.object === "neighbour" && event.neighbour.state === "failed")
+  );
+}
+
+const NO_MAC = localMac(new Uint8Array(6));
 
 function interfaceAddress(state: AddressState): readonly InterfaceAddress[] {
   const address = addressCidr(state);
