@@ -6,6 +6,7 @@ export type LabErrorCode =
   | "not-running"
   | "unknown-host"
   | "wrong-state"
+  | "agent-ended"
   | "timed-out"
   | "unreachable"
   | "store-refused"

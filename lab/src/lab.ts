@@ -71,6 +71,8 @@ export interface Lab {
   healFaults(request: { readonly id?: string }, call?: CallOptions): Promise<readonly HealReport[]>;
   /** What kernels did since the effect of the last fault was seen. @throws LabError "wrong-state" when there was none */
   readRepairs(request: Record<string, never>, call?: CallOptions): Promise<RepairReport>;
+  /** Waits until more than `after` things have happened, and tells those; aborting `call.signal` ends the waiting. */
+  readNews(request: { readonly after: number }, call?: CallOptions): Promise<LabNews>;
 }
 
 /** Every method of `Lab`, for the two ends of the socket. */
@@ -94,6 +96,7 @@ export const LAB_METHODS: readonly (keyof Lab)[] = [
   "listFaults",
   "healFaults",
   "readRepairs",
+  "readNews",
 ];
 
 export interface CallOptions {
@@ -253,6 +256,31 @@ export interface RepairReport {
   readonly changesMs: readonly number[];
   /** Whether no event was missed. */
   readonly complete: boolean;
+}
+
+/** What happens in a lab without being asked for, or later than the call that began it. */
+export type LabEvent =
+  | { readonly type: "agent-started"; readonly host: string; readonly pid: number }
+  | {
+      readonly type: "agent-ended";
+      readonly host: string;
+      readonly code?: number;
+      readonly signal?: string;
+    }
+  | {
+      readonly type: "fault-injected";
+      readonly fault: string;
+      readonly name: string;
+      /** What it hits, in words. */
+      readonly target: string;
+    }
+  /** A fault whose time was over: `saw` is absent when nobody saw its end. */
+  | { readonly type: "fault-expired"; readonly fault: string; readonly saw?: string };
+
+export interface LabNews {
+  readonly events: readonly { readonly agoMs: number; readonly event: LabEvent }[];
+  /** How many things have happened so far, these included: `after` of the next call. */
+  readonly count: number;
 }
 
 export interface StoreContent {

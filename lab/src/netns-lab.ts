@@ -1,8 +1,9 @@
 import { parseAddress } from "./addresses.ts";
+import { Chronicle } from "./chronicle.ts";
 import { LabError } from "./errors.ts";
 import { ActiveFaults } from "./faults/active-faults.ts";
 import { LabGround } from "./faults/lab-ground.ts";
-import { NetnsHost } from "./hosts/netns/host.ts";
+import { type HostDeps, NetnsHost } from "./hosts/netns/host.ts";
 import { evidenceOf, waitReady } from "./hosts/netns/readiness.ts";
 import { plugBatch, switchBatch, SYSCTL_SCRIPT, unplugBatch } from "./hosts/netns/link-scripts.ts";
 import {
@@ -16,6 +17,7 @@ import {
   type HealReport,
   type HostStatus,
   type Lab,
+  type LabNews,
   type LabStatus,
   type PingMatrix,
   type PingRequest,
@@ -32,7 +34,8 @@ import {
   planPings,
   runPings,
 } from "./observe/ping-matrix.ts";
-import { describePair, summarizePings } from "./observe/ping-table.ts";
+import { summarizePings } from "./observe/ping-table.ts";
+import { unreachable } from "./observe/unreachable.ts";
 import { parseRouteDestinations } from "./observe/routes.ts";
 import { type LabOptions, MAX_NODES } from "./options.ts";
 import { Etcd } from "./store/etcd.ts";
@@ -42,8 +45,6 @@ import { hostIndex, planHost, planTopology, STORE_ENDPOINT, STORE_NAME } from ".
 
 const AGENT_STOP_MS = 5000;
 const PING_WAIT_SECONDS = 1;
-/** Pairs named in an error; the rest are counted. */
-const NAMED_PAIRS = 10;
 
 export interface NetnsLabOptions {
   readonly options: LabOptions;
@@ -63,6 +64,8 @@ export class NetnsLab implements Lab {
   /** Hosts that are being made or taken away: nobody else may touch them. */
   readonly #busy: Set<string> = new Set();
   readonly #faults: ActiveFaults;
+  readonly #chronicle: Chronicle;
+  readonly #hostDeps: HostDeps;
   #store: Etcd | undefined;
   #storeVersion = "";
 
@@ -71,10 +74,13 @@ export class NetnsLab implements Lab {
     this.#runDirectory = runDirectory;
     this.#clock = clock;
     this.#record = record;
+    this.#chronicle = new Chronicle(clock);
+    this.#hostDeps = { runDirectory, options, clock, chronicle: this.#chronicle };
     this.#faults = new ActiveFaults(
       new LabGround({
         clock,
         record,
+        chronicle: this.#chronicle,
         families: options.families,
         hosts: this.#hosts,
         hostNamed: (name) => this.#host(name),
@@ -104,11 +110,7 @@ export class NetnsLab implements Lab {
     const topology = planTopology(this.#options);
     await runChecked(["sh", "-ec", SYSCTL_SCRIPT]);
     await runChecked(["ip", "-batch", "-"], { input: switchBatch(topology.segments) });
-    const hosts = Promise.all(
-      topology.hosts.map((plan) =>
-        NetnsHost.open(plan, this.#runDirectory, this.#options, this.#clock),
-      ),
-    );
+    const hosts = Promise.all(topology.hosts.map((plan) => NetnsHost.open(plan, this.#hostDeps)));
     const store = await Etcd.open(topology.store, this.#runDirectory);
     this.#store = store;
     await runChecked(["ip", "-batch", "-"], { input: plugBatch([topology.store]) });
@@ -171,7 +173,7 @@ export class NetnsLab implements Lab {
     }
     await this.#alone(name, async () => {
       const plan = planHost(index, this.#options);
-      const host = await NetnsHost.open(plan, this.#runDirectory, this.#options, this.#clock);
+      const host = await NetnsHost.open(plan, this.#hostDeps);
       await runChecked(["ip", "-batch", "-"], { input: plugBatch([plan]) });
       this.#hosts.set(name, host);
       await host.startAgent();
@@ -311,6 +313,10 @@ export class NetnsLab implements Lab {
     return this.#faults.repairs();
   }
 
+  async readNews({ after }: { readonly after: number }, call: CallOptions = {}): Promise<LabNews> {
+    return this.#chronicle.read(after, call.signal ?? new AbortController().signal);
+  }
+
   async #startStore(store: Etcd, deadline: Deadline, signal: AbortSignal): Promise<void> {
     await store.start(this.#clock, deadline, signal);
     this.#storeVersion = await store.gateway.version();
@@ -322,23 +328,11 @@ export class NetnsLab implements Lab {
       planPings(this.#pingEnds(), this.#options.families, (from, to) => this.#isExpected(from, to));
     const pairs = await pingUntilAnswered(makePlans, this.#clock, deadline, signal);
     const matrix = { hosts: this.#pingEnds().map(({ name }) => name), pairs };
-    const failed = failedPairs(matrix);
-    const [first] = failed;
-    if (first === undefined) {
-      return matrix;
+    const [first] = failedPairs(matrix);
+    if (first !== undefined) {
+      throw unreachable(matrix, evidenceOf(this.#host(first.from)));
     }
-    const more = failed.length > NAMED_PAIRS ? [`and ${failed.length - NAMED_PAIRS} more`] : [];
-    throw new LabError(
-      "unreachable",
-      `${failed.length} of ${pairs.length} pod pairs do not reach each other`,
-      {
-        evidence: [
-          ...failed.slice(0, NAMED_PAIRS).map(describePair),
-          ...more,
-          ...evidenceOf(this.#host(first.from)),
-        ],
-      },
-    );
+    return matrix;
   }
 
   async #endLeasesOf(host: NetnsHost): Promise<void> {

@@ -66,6 +66,7 @@ describe("lab options", () => {
     ["a name that is a flag", { name: "-a" }],
     ["no name", { name: "" }],
     ["a long name", { name: "a".repeat(33) }],
+    ["the name of the folder of event logs", { name: "runs" }],
     ["no program", { flanneld: "  " }],
     ["an open quote", { flanneld: "node 'x" }],
   ])("are refused with %s", (_why, wishes) => {

@@ -42,6 +42,9 @@ export interface OptionDefaults {
   readonly workingDirectory: string;
 }
 
+/** Beside the labs' directories: what `lab run` keeps of its runs. */
+export const RUNS_FOLDER = "runs";
+
 const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
 /** Hosts are 172.31.SEGMENT.11 onwards in a /24. */
 export const MAX_NODES = 240;
@@ -95,6 +98,9 @@ export function checkLabName(name: string): string {
       "usage",
       `--name "${name}" is not a lab name: up to 32 of a-z, 0-9 and -, not starting with -`,
     );
+  }
+  if (name === RUNS_FOLDER) {
+    throw new LabError("usage", `--name ${name} is taken: the event logs of lab run are there`);
   }
   return name;
 }

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { listDirectory, readText } from "./system/files.ts";
 
 /**
  * Everything a lab writes is here:
@@ -32,6 +33,15 @@ export function runFiles(runDirectory: string): RunFiles {
     storeData: join(runDirectory, "etcd", "data"),
     storeLog: join(runDirectory, "etcd", "log"),
   };
+}
+
+/** What the agents of all hosts wrote, also of hosts that are gone. */
+export function readAgentLogs(
+  runDirectory: string,
+): readonly { readonly host: string; readonly text: string }[] {
+  return listDirectory(join(runDirectory, "hosts"))
+    .toSorted((a, b) => a.localeCompare(b, "en", { numeric: true }))
+    .map((host) => ({ host, text: readText(hostFiles(runDirectory, host).agentLog) ?? "" }));
 }
 
 export function hostFiles(runDirectory: string, host: string): HostFiles {

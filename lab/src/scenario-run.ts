@@ -1,8 +1,11 @@
 import type { Finding } from "./checks/verdict.ts";
-import { LabError } from "./errors.ts";
+import { LabError, type LabErrorCode, messageOf } from "./errors.ts";
 import type { Lab } from "./lab.ts";
 import type { LabWishes } from "./options.ts";
+import type { RunEvent } from "./report/events.ts";
 import { checkScenario } from "./scenario-check.ts";
+import { LabFollower, type RunFacts, ScenarioLog } from "./scenario-log.ts";
+import type { ScenarioResult, StepResult } from "./scenario-result.ts";
 import { ScenarioStage } from "./scenario-stage.ts";
 import type { Scenario, Step, Variant } from "./scenario.ts";
 import type { Clock } from "./system/clock.ts";
@@ -10,36 +13,24 @@ import type { Clock } from "./system/clock.ts";
 /** A lab that is up, and what ends it. */
 export interface OpenLab extends AsyncDisposable {
   readonly lab: Lab;
+  /** What the agents wrote so far. */
+  readLogs?(): readonly { readonly host: string; readonly text: string }[];
 }
 
 export interface ScenarioDeps {
   readonly clock: Clock;
   /** Brings a lab up with all agents ready; pods need not reach each other yet. */
   readonly openLab: (wishes: LabWishes) => Promise<OpenLab>;
-  readonly onStep?: (step: StepResult) => void;
-}
-
-export interface StepResult {
-  readonly step: Step;
-  readonly finding: Finding;
-  /** From the start of the step to its finding. */
-  readonly ms: number;
-}
-
-export interface ScenarioResult {
-  readonly scenario: string;
-  readonly variant: Variant;
-  readonly verdict: Finding["verdict"];
-  readonly steps: readonly StepResult[];
-  /** Bringing the lab up included. */
-  readonly ms: number;
+  readonly facts: RunFacts;
+  /** Takes each event of the run, in its order. */
+  readonly append?: (event: RunEvent) => void;
 }
 
 const HEAL: Step = { act: "heal" };
 
 /**
- * Acts a scenario out in a lab of its own. The first step that does not pass ends it; a lab that broke makes it unknown. No
- * fault is on before the first step; after the last all are healed, and one whose end nobody saw makes it unknown.
+ * Acts a scenario out in a lab of its own, and judges it by its log. The first step that does not pass ends it. No fault is
+ * on before the first step; after the last all are healed, and one whose end nobody saw makes it unknown.
  * @throws LabError "usage" for a scenario that cannot be acted out
  */
 export async function runScenario(
@@ -48,52 +39,146 @@ export async function runScenario(
   deps: ScenarioDeps,
 ): Promise<ScenarioResult> {
   checkScenario(scenario);
-  const startedMs = deps.clock.nowMs();
-  const steps: StepResult[] = [];
+  const { clock, append = () => undefined } = deps;
+  const startedMs = clock.nowMs();
+  const log = new ScenarioLog(clock, append);
+  const run: Run = { scenario, variant, deps, log, steps: [] };
+  const evidence: string[] = [];
+  log.begin(scenario, variant, deps.facts);
   try {
-    await using open = await deps.openLab(wishesOf(scenario, variant));
-    await using stage = new ScenarioStage(open.lab, variant, scenario.nodes, deps.clock);
-    for (const step of [HEAL, ...scenario.steps, HEAL]) {
-      const stepStartedMs = deps.clock.nowMs();
-      const finding = await stage.play(step);
-      const result = { step, finding, ms: deps.clock.nowMs() - stepStartedMs };
-      if (step !== HEAL || finding.verdict !== "pass") {
-        steps.push(result);
-        deps.onStep?.(result);
-      }
-      if (finding.verdict !== "pass") {
-        break;
-      }
-    }
-  } catch (error) {
+    await actOut(run);
+  } catch (thrown) {
+    const error = firstOf(thrown);
+    const breakage = breakageOf(error, run);
+    evidence.push(...breakage.details);
+    log.tell({ type: "run-broke", ...breakage });
     if (!(error instanceof LabError)) {
+      log.end();
       throw error;
     }
-    steps.push({ step: scenario.steps[steps.length] ?? HEAL, finding: findingOf(error), ms: 0 });
   }
+  const { verdict, reasons, labBroke } = log.end();
   return {
     scenario: scenario.name,
     variant,
-    verdict: verdictOf(scenario, steps),
-    steps,
-    ms: deps.clock.nowMs() - startedMs,
+    verdict,
+    reasons: [...reasons, ...evidence],
+    labBroke,
+    steps: run.steps,
+    ms: clock.nowMs() - startedMs,
   };
 }
 
-/** An agent that does not get ready and pods that stay apart are failures of the agent; anything else says nothing of it. */
-function findingOf(error: LabError): Finding {
-  const verdict = error.code === "timed-out" || error.code === "unreachable" ? "fail" : "unknown";
-  return { verdict, details: [error.message, ...error.evidence] };
+interface Run {
+  readonly scenario: Scenario;
+  readonly variant: Variant;
+  readonly deps: ScenarioDeps;
+  readonly log: ScenarioLog;
+  readonly steps: StepResult[];
+  /** The lab came up. */
+  isUp?: true;
 }
 
-/** Pass only if every step was played and passed (invariant F6). */
-function verdictOf(scenario: Scenario, steps: readonly StepResult[]): Finding["verdict"] {
-  const verdicts = steps.map((step) => step.finding.verdict);
-  if (verdicts.includes("fail")) {
-    return "fail";
+async function actOut(run: Run): Promise<void> {
+  const { scenario, variant, deps, log } = run;
+  const { clock } = deps;
+  await using open = await deps.openLab(wishesOf(scenario, variant));
+  run.isUp = true;
+  try {
+    await using _follower = new LabFollower(open.lab, clock, log);
+    await using stage = new ScenarioStage({
+      lab: open.lab,
+      variant,
+      nodes: scenario.nodes,
+      clock,
+      tell: (event) => {
+        log.tell(event);
+      },
+    });
+    if (!(await healAll(run, stage))) {
+      return;
+    }
+    for (const [index, step] of scenario.steps.entries()) {
+      if ((await playStep(run, stage, index + 1, step)).verdict !== "pass") {
+        return;
+      }
+    }
+    await healAll(run, stage);
+  } finally {
+    log.keepLogs(open.readLogs?.() ?? []);
   }
-  const complete = steps.length === scenario.steps.length && steps.length > 0;
-  return complete && verdicts.every((verdict) => verdict === "pass") ? "pass" : "unknown";
+}
+
+/** Heals are told of one by one; only what is wrong with them is a step of its own. */
+async function healAll({ steps, deps }: Run, stage: ScenarioStage): Promise<boolean> {
+  const beganMs = deps.clock.nowMs();
+  const finding = await stage.play(HEAL);
+  if (finding.verdict !== "pass") {
+    steps.push({ step: HEAL, finding, ms: deps.clock.nowMs() - beganMs });
+  }
+  return finding.verdict === "pass";
+}
+
+async function playStep(
+  { log, deps: { clock }, steps }: Run,
+  stage: ScenarioStage,
+  number: number,
+  step: Step,
+): Promise<Finding> {
+  const beganMs = clock.nowMs();
+  log.tell({ type: "step-began", step: number });
+  const finding = await findingOf(() => stage.play(step));
+  const ms = clock.nowMs() - beganMs;
+  const { verdict, details } = finding;
+  if ("expect" in step) {
+    const { expect: expectation, withinMs } = step;
+    log.tell({ type: "expectation-evaluated", step: number, expectation, verdict, ms, withinMs });
+  }
+  log.tell({ type: "step-ended", step: number, verdict, ms, details });
+  steps.push({ step, finding, ms });
+  return finding;
+}
+
+/**
+ * An agent that ends or does not get ready, and pods that stay apart are failures of the agent; a step that cannot be done says
+ * nothing of it.
+ * @throws LabError when the lab itself is at its end
+ */
+async function findingOf(play: () => Promise<Finding>): Promise<Finding> {
+  try {
+    return await play();
+  } catch (error) {
+    if (!(error instanceof LabError) || LAB_IS_LOST.has(error.code)) {
+      throw error;
+    }
+    const verdict = isOfAgent(error) ? "fail" : "unknown";
+    return { verdict, details: [error.message, ...error.evidence] };
+  }
+}
+
+const LAB_IS_LOST: ReadonlySet<LabErrorCode> = new Set(["lab-broke", "not-running", "interrupted"]);
+
+const OF_AGENT: ReadonlySet<LabErrorCode> = new Set(["agent-ended", "timed-out", "unreachable"]);
+
+function isOfAgent(error: unknown): boolean {
+  return error instanceof LabError && OF_AGENT.has(error.code);
+}
+
+/** What was thrown first: taking a lab away that is gone throws, too. */
+function firstOf(thrown: unknown): unknown {
+  return thrown instanceof SuppressedError ? firstOf(thrown.suppressed) : thrown;
+}
+
+function breakageOf(
+  error: unknown,
+  { isUp }: Run,
+): Pick<Extract<RunEvent, { type: "run-broke" }>, "phase" | "blame" | "message" | "details"> {
+  return {
+    phase: isUp === true ? "steps" : "set-up",
+    blame: isOfAgent(error) ? "agent" : "lab",
+    message: messageOf(error),
+    details: error instanceof LabError ? error.evidence : [],
+  };
 }
 
 function wishesOf(scenario: Scenario, variant: Variant): LabWishes {

@@ -16,6 +16,7 @@ import { probeLargestPackets } from "./observe/largest-packet.ts";
 import { type LeaseDetails, leaseDetails } from "./observe/lease-details.ts";
 import { STORE_PREFIX } from "./observe/leases.ts";
 import { type Probe, startProbe } from "./observe/probe.ts";
+import { type FaultEvent, healEvents } from "./scenario-log.ts";
 import type { ActStep, ExpectStep, FaultStep, ProbeStep, Step, Variant } from "./scenario.ts";
 import type { Clock } from "./system/clock.ts";
 
@@ -26,22 +27,34 @@ const LOOK_FOR_REPAIR_EVERY_MS = 20;
 const AGENT_READY_WITHIN_MS = 20_000;
 const SUBNETS_PREFIX = `${STORE_PREFIX}/subnets/`;
 
+interface StageOptions {
+  readonly lab: Lab;
+  readonly variant: Variant;
+  /** How many there are at the beginning. */
+  readonly nodes: number;
+  readonly clock: Clock;
+  /** Is told whether each fault and its end were seen. */
+  readonly tell: (event: FaultEvent) => void;
+}
+
 /** A scenario in action: the lab, what was remembered, the probes that run. */
 export class ScenarioStage implements AsyncDisposable {
   readonly #lab: Lab;
   readonly #variant: Variant;
   readonly #clock: Clock;
+  readonly #tell: (event: FaultEvent) => void;
   #lastNode: number;
   #remembered: SubnetsByHost | undefined;
   #running: Probe | undefined;
   #stopped: Awaited<ReturnType<Probe["stop"]>> = [];
   #wantedPackets = 0;
 
-  constructor(lab: Lab, variant: Variant, nodes: number, clock: Clock) {
+  constructor({ lab, variant, nodes, clock, tell }: StageOptions) {
     this.#lab = lab;
     this.#variant = variant;
     this.#lastNode = nodes;
     this.#clock = clock;
+    this.#tell = tell;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -61,7 +74,12 @@ export class ScenarioStage implements AsyncDisposable {
 
   /** A fault counts only if its effect was seen (invariant F2). */
   async #fault(step: FaultStep): Promise<Finding> {
-    const { saw, text } = await this.#lab.injectFault(requestOfStep(step));
+    const { id: fault, saw, text } = await this.#lab.injectFault(requestOfStep(step));
+    this.#tell(
+      saw === undefined
+        ? { type: "fault-not-seen", fault, part: "injection", detail: text }
+        : { type: "fault-verified", fault, saw },
+    );
     return saw === undefined
       ? unknown(`fault ${text}: nobody saw its effect`)
       : { verdict: "pass", details: [saw] };
@@ -92,7 +110,11 @@ export class ScenarioStage implements AsyncDisposable {
   }
 
   async #heal(): Promise<Finding> {
-    const open = (await this.#lab.healFaults({})).filter(({ saw }) => saw === undefined);
+    const reports = await this.#lab.healFaults({});
+    for (const { id, saw, text, trouble = "" } of reports) {
+      healEvents(id, saw, `${text}: ${trouble}`).forEach(this.#tell);
+    }
+    const open = reports.filter(({ saw }) => saw === undefined);
     return open.length === 0
       ? done()
       : unknown(...open.map(({ text, trouble }) => `not healed: ${text}: ${trouble ?? ""}`));

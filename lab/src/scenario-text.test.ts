@@ -14,6 +14,8 @@ test("a result that did not pass shows the step and what was seen", () => {
     scenario: "pods-reach-each-other",
     variant,
     verdict: "fail",
+    reasons: ["step 1 failed"],
+    labBroke: false,
     ms: 4210,
     steps: [
       { step: { act: "add-node" }, finding: { verdict: "pass", details: [] }, ms: 900 },
@@ -27,6 +29,7 @@ test("a result that did not pass shows the step and what was seen", () => {
   expect(text).toBe(
     [
       "✗ pods-reach-each-other (vxlan dual, 2 segments, DirectRouting=true) 4.2 s",
+      "  step 1 failed",
       "  ✗ expect pods-reach-each-other",
       "    n1 → n2 (ipv4): 0 of 1 answers",
     ].join("\n"),
@@ -38,6 +41,8 @@ test("what was measured is shown of a run that passed", () => {
     scenario: "vxlan-objects-come-back",
     variant: { backend: "vxlan", family: "v4", segments: 1 },
     verdict: "pass",
+    reasons: [],
+    labBroke: false,
     ms: 4210,
     steps: [
       { step: { act: "heal" }, finding: { verdict: "pass", details: ["not this"] }, ms: 1 },

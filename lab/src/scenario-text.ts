@@ -1,6 +1,6 @@
 import { formatRequest, requestOfStep } from "./faults/request.ts";
 import type { Step, Variant } from "./scenario.ts";
-import type { ScenarioResult } from "./scenario-run.ts";
+import type { ScenarioResult } from "./scenario-result.ts";
 
 const MARKS = { pass: "✓", fail: "✗", unknown: "?" } as const;
 
@@ -38,6 +38,7 @@ export function formatResult(result: ScenarioResult): string {
   );
   return [
     head,
+    ...result.reasons.map((reason) => `  ${reason}`),
     ...measured.flatMap(({ finding }) => finding.details.map((line) => `    ${line}`)),
     ...failed.flatMap(({ step, finding }) => [
       `  ${MARKS[finding.verdict]} ${formatStep(step)}`,

@@ -12,5 +12,8 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   fault: async () => (await import("./fault.ts")).fault,
   heal: async () => (await import("./heal.ts")).heal,
   run: async () => (await import("./run.ts")).run,
+  report: async () => (await import("./report.ts")).report,
+  replay: async () => (await import("./replay.ts")).replay,
+  compare: async () => (await import("./compare.ts")).compare,
   doctor: async () => (await import("./doctor.ts")).doctor,
 };

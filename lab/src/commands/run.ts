@@ -1,22 +1,33 @@
 import { join } from "node:path";
 import { examineFaultNeed } from "../doctor.ts";
-import { LabError } from "../errors.ts";
+import { exitCodeOf, LabError, messageOf } from "../errors.ts";
 import type { FaultNeed } from "../faults/fault.ts";
 import { launchLab } from "../launch.ts";
-import { labOptions } from "../options.ts";
+import { labOptions, RUNS_FOLDER } from "../options.ts";
+import type { RunEvent } from "../report/events.ts";
+import { formatJUnit } from "../report/junit.ts";
+import { formatPage } from "../report/page/page.ts";
+import { EventLogWriter, readStories } from "../report/run-store.ts";
+import type { Story } from "../report/story.ts";
+import { formatTotals, formatVerdictLine, openSummary } from "../report/terminal-summary.ts";
+import { exitCodeOfRuns } from "../report/verdict.ts";
 import {
   COMPILER_REQUIREMENTS,
   ensureRequirements,
   FAULT_REQUIREMENTS,
   LAB_REQUIREMENTS,
 } from "../requirements.ts";
+import { readAgentLogs } from "../run-directory.ts";
 import { checkScenario, needsOf } from "../scenario-check.ts";
-import { type OpenLab, runScenario, type ScenarioResult } from "../scenario-run.ts";
-import { formatResult, formatVariant } from "../scenario-text.ts";
+import type { ScenarioResult } from "../scenario-result.ts";
+import { type OpenLab, runScenario } from "../scenario-run.ts";
+import { formatVariant } from "../scenario-text.ts";
 import type { Scenario, Variant } from "../scenario.ts";
 import { systemClock } from "../system/clock.ts";
+import { writeText } from "../system/files.ts";
 import {
   defaultFlanneld,
+  describeMachine,
   labsDirectory,
   ownProcessId,
   workingDirectory,
@@ -27,14 +38,13 @@ import type { Command } from "./command.ts";
 import { JSON_FLAG, type ParsedFlags, parseFlags } from "./flags.ts";
 
 const EXIT_FAIL = 1;
-const EXIT_UNKNOWN = 2;
 const MAX_NAMES = 100;
 
 export const run: Command = {
   name: "run",
   usage: "[NAME | FILE.scenario.ts]… [FLAGS]",
   summary:
-    "Runs scenarios (all by default), each variant in a lab of its own. Exits with 1 when one fails, 2 when one is unknown.",
+    "Runs scenarios (all by default), each variant in a lab of its own. Exits with 1 when one fails, 2 when one is unknown, 70 when the lab broke.",
   flags: {
     backend: { type: "string", value: "TYPE", help: "only variants with this backend" },
     family: { type: "string", value: "v4|dual", help: "only variants with these IP families" },
@@ -46,6 +56,12 @@ export const run: Command = {
     list: { type: "boolean", help: "print the scenarios and their variants, run none" },
     keep: { type: "boolean", help: "keep the run directories of runs that did not pass" },
     "no-install": { type: "boolean", help: "do not install missing system packages" },
+    junit: { type: "string", value: "FILE", help: "also write JUnit XML, whatever happens" },
+    html: {
+      type: "string",
+      value: "FILE",
+      help: "also write a page that needs nothing but itself",
+    },
     json: JSON_FLAG,
   },
   run: async (argv, terminal) => {
@@ -58,28 +74,76 @@ export const run: Command = {
       terminal.out(formatList(chosen, flags.isOn("json")));
       return 0;
     }
-    const needs = new Set(chosen.flatMap(({ scenario }) => [...needsOf(scenario)]));
-    await ensureRequirements({
-      install: !flags.isOn("no-install"),
-      requirements: [
-        ...LAB_REQUIREMENTS,
-        ...COMPILER_REQUIREMENTS,
-        ...(needs.size > 0 ? FAULT_REQUIREMENTS : []),
-      ],
-      say: (text) => {
-        terminal.error(text);
-      },
-    });
-    await demandFaults(needs);
-    const results = await runAll(chosen, flags, terminal);
-    if (flags.isOn("json")) {
-      terminal.out(`${JSON.stringify(results, undefined, 2)}\n`);
-    } else {
-      terminal.out(`${formatSummary(results)}\n`);
+    const folder = join(labsDirectory(), RUNS_FOLDER, folderName());
+    beginReports(flags);
+    const stories: Story[] = [];
+    try {
+      await prepare(chosen, flags, terminal);
+      const results = await runAll(chosen, { flags, terminal, folder, stories });
+      if (flags.isOn("json")) {
+        terminal.out(`${JSON.stringify(results, undefined, 2)}\n`);
+      } else {
+        terminal.out(`${formatTotals(stories)}event logs: ${folder}\n`);
+      }
+    } catch (error) {
+      // Exit code 1 says that a run failed.
+      throw error instanceof LabError && exitCodeOf(error) === EXIT_FAIL
+        ? new LabError("lab-broke", error.message, { evidence: error.evidence, cause: error })
+        : error;
+    } finally {
+      writeReports(flags, stories);
     }
-    return exitCodeFor(results);
+    return exitCodeOfRuns(stories.map(({ judgement }) => judgement));
   },
 };
+
+/** @throws LabError "requirement-missing" before anything is started */
+async function prepare(
+  chosen: readonly Choice[],
+  flags: ParsedFlags,
+  terminal: Terminal,
+): Promise<void> {
+  const needs = new Set(chosen.flatMap(({ scenario }) => [...needsOf(scenario)]));
+  await ensureRequirements({
+    install: !flags.isOn("no-install"),
+    requirements: [
+      ...LAB_REQUIREMENTS,
+      ...COMPILER_REQUIREMENTS,
+      ...(needs.size > 0 ? FAULT_REQUIREMENTS : []),
+    ],
+    say: (text) => {
+      terminal.error(text);
+    },
+  });
+  await demandFaults(needs);
+}
+
+/**
+ * An unwritable file is to be known before the first run, and a run that is killed must not leave an older report behind.
+ * @throws LabError "usage"
+ */
+function beginReports(flags: ParsedFlags): void {
+  try {
+    writeReports(flags, []);
+  } catch (error) {
+    throw new LabError("usage", `lab run: cannot write the report: ${messageOf(error)}`);
+  }
+}
+
+function writeReports(flags: ParsedFlags, stories: readonly Story[]): void {
+  const writers = { html: formatPage, junit: formatJUnit };
+  for (const [flag, format] of Object.entries(writers)) {
+    const file = flags.text(flag);
+    if (file !== undefined) {
+      writeText(file, format(stories));
+    }
+  }
+}
+
+/** Sorts by time; two that begin in the same millisecond differ by their process. */
+function folderName(): string {
+  return `${systemClock.isoTime().replaceAll(":", "-")}-${ownProcessId()}`;
+}
 
 /** @throws LabError "requirement-missing" before anything is started */
 async function demandFaults(needs: ReadonlySet<FaultNeed>): Promise<void> {
@@ -125,32 +189,65 @@ function choose(all: readonly Scenario[], flags: ParsedFlags): readonly Choice[]
   return chosen;
 }
 
-async function runAll(
-  choices: readonly Choice[],
-  flags: ParsedFlags,
-  terminal: Terminal,
-): Promise<readonly ScenarioResult[]> {
-  const results: ScenarioResult[] = [];
+interface Suite {
+  readonly flags: ParsedFlags;
+  readonly terminal: Terminal;
+  /** Of the event logs. */
+  readonly folder: string;
+  /** Each run is added, also one that broke. */
+  readonly stories: Story[];
+}
+
+/** A run's result, and where its event log is. */
+interface LoggedResult extends ScenarioResult {
+  readonly log: string;
+}
+
+async function runAll(choices: readonly Choice[], suite: Suite): Promise<readonly LoggedResult[]> {
+  const results: LoggedResult[] = [];
   const interrupt = interruptSignal();
   try {
     for (const { scenario, variants } of choices) {
       for (const variant of variants) {
-        const result = await runOne(scenario, variant, {
-          number: results.length + 1,
-          flanneld: flags.text("flanneld"),
-          keep: flags.isOn("keep"),
-          signal: interrupt.signal,
-        });
-        results.push(result);
-        if (!flags.isOn("json")) {
-          terminal.out(`${formatResult(result)}\n`);
+        const number = results.length + 1;
+        results.push(await runLogged(scenario, variant, suite, number, interrupt.signal));
+        if (interrupt.signal.aborted) {
+          throw new LabError("interrupted", `interrupted after ${number} runs`);
         }
-        interrupt.signal.throwIfAborted();
       }
     }
     return results;
   } finally {
     interrupt.release();
+  }
+}
+
+async function runLogged(
+  scenario: Scenario,
+  variant: Variant,
+  { flags, terminal, folder, stories }: Suite,
+  number: number,
+  signal: AbortSignal,
+): Promise<LoggedResult> {
+  const style = { colour: terminal.isInteractive };
+  const print = flags.isOn("json") ? String : terminal.out;
+  const runFolder = [number, scenario.name, variant.backend, variant.family].join("-");
+  const log = new EventLogWriter(join(folder, runFolder), [openSummary(style, print)]);
+  try {
+    const result = await runOne(scenario, variant, {
+      number,
+      flanneld: flags.text("flanneld"),
+      keep: flags.isOn("keep"),
+      signal,
+      append: (event) => {
+        log.append(event);
+      },
+    });
+    return { ...result, log: log.file };
+  } finally {
+    const told = readStories(log.file);
+    stories.push(...told);
+    print(told.map((story) => formatVerdictLine(story, style)).join(""));
   }
 }
 
@@ -161,6 +258,7 @@ interface RunRequest {
   /** Whether to keep the run directory unless the run passes. */
   readonly keep: boolean;
   readonly signal: AbortSignal;
+  readonly append?: (event: RunEvent) => void;
 }
 
 /** One variant in a lab of its own, which is down again when this returns. */
@@ -169,29 +267,32 @@ export function runOne(
   variant: Variant,
   request: RunRequest,
 ): Promise<ScenarioResult> {
-  let passed = true;
+  const name = `run-${ownProcessId()}-${request.number}`;
+  const defaults = { flanneld: defaultFlanneld(), workingDirectory: workingDirectory() };
+  const { flanneld } = request;
+  let passed = 0;
   return runScenario(scenario, variant, {
     clock: systemClock,
-    onStep: ({ finding }) => {
-      passed &&= finding.verdict === "pass";
+    facts: {
+      run: name,
+      agent: flanneld ?? defaults.flanneld.join(" "),
+      machine: describeMachine(),
+    },
+    append: (event) => {
+      passed += event.type === "step-ended" && event.verdict === "pass" ? 1 : 0;
+      request.append?.(event);
     },
     openLab: async (wishes): Promise<OpenLab> => {
-      const name = `run-${ownProcessId()}-${request.number}`;
       const launched = await launchLab(
-        labOptions(
-          {
-            ...wishes,
-            name,
-            ...(request.flanneld === undefined ? {} : { flanneld: request.flanneld }),
-          },
-          { flanneld: defaultFlanneld(), workingDirectory: workingDirectory() },
-        ),
+        labOptions({ ...wishes, name, ...(flanneld === undefined ? {} : { flanneld }) }, defaults),
         join(labsDirectory(), name),
         { signal: request.signal },
       );
       return {
         lab: launched.lab,
-        [Symbol.asyncDispose]: () => launched.down({ keep: request.keep && !passed }),
+        readLogs: () => readAgentLogs(launched.runDirectory),
+        [Symbol.asyncDispose]: () =>
+          launched.down({ keep: request.keep && passed < scenario.steps.length }),
       };
     },
   });
@@ -218,17 +319,4 @@ function formatList(choices: readonly Choice[], asJson: boolean): string {
       ].join("\n"),
     )
     .join("\n");
-}
-
-function formatSummary(results: readonly ScenarioResult[]): string {
-  const count = (verdict: ScenarioResult["verdict"]): number =>
-    results.filter((result) => result.verdict === verdict).length;
-  return `${results.length} runs: ${count("pass")} pass, ${count("fail")} fail, ${count("unknown")} unknown`;
-}
-
-function exitCodeFor(results: readonly ScenarioResult[]): number {
-  if (results.some((result) => result.verdict === "fail")) {
-    return EXIT_FAIL;
-  }
-  return results.every((result) => result.verdict === "pass") ? 0 : EXIT_UNKNOWN;
 }

@@ -1,3 +1,4 @@
+import type { Chronicle } from "../chronicle.ts";
 import { LabError, messageOf } from "../errors.ts";
 import type { FaultReport, FaultRequest, HealReport, RepairReport } from "../lab.ts";
 import { isLasting, type KernelWitness } from "../observe/kernel-witness.ts";
@@ -17,6 +18,7 @@ export interface FaultGround {
   site(request: FaultRequest, id: string, sinceMs: number): FaultSite;
   /** Opens the witnesses that are not there yet: those of the struck host, and of all in a small lab. */
   witnesses(host: string | undefined): Promise<readonly KernelWitness[]>;
+  readonly chronicle: Chronicle;
   readonly record: (event: string, data: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -59,6 +61,12 @@ export class ActiveFaults {
     const target = await fault.aim(this.#ground.site(request, id, clock.nowMs()), request);
     const site = this.#ground.site(request, id, clock.nowMs());
     const { forMs, pretend = false } = request;
+    this.#ground.chronicle.add({
+      type: "fault-injected",
+      fault: id,
+      name: request.fault,
+      target: formatRequest(request).slice(request.fault.length).trim() || "the store",
+    });
     if (!pretend) {
       await injectOrUndo(fault, site, target);
     }
@@ -182,7 +190,9 @@ export class ActiveFaults {
   async #expire(active: Active, forMs: number): Promise<void> {
     await this.#ground.clock.sleep(forMs, active.expiry.signal);
     if (!active.expiry.signal.aborted) {
-      await this.#heal(active);
+      const { id: fault, saw } = await this.#heal(active);
+      const seen = saw === undefined ? {} : { saw };
+      this.#ground.chronicle.add({ type: "fault-expired", fault, ...seen });
     }
   }
 

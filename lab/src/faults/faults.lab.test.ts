@@ -10,15 +10,17 @@ import { readHostKernel } from "../observe/kernel-state.ts";
 import { leaseDetails } from "../observe/lease-details.ts";
 import { STORE_PREFIX } from "../observe/leases.ts";
 import { labOptions } from "../options.ts";
-import { runScenario, type ScenarioResult } from "../scenario-run.ts";
+import type { ScenarioResult } from "../scenario-result.ts";
+import { runScenario } from "../scenario-run.ts";
 import type { Scenario, Step, Variant } from "../scenario.ts";
 import { deadlineIn, poll, systemClock } from "../system/clock.ts";
-import { defaultFlanneld, workingDirectory } from "../system/machine.ts";
+import { defaultFlanneld, describeMachine, workingDirectory } from "../system/machine.ts";
 import { outcomeOf, ROUTE_AGENT, Workplace } from "../testing/command-line.ts";
 import { leftovers, lookAtMachine, type Machine } from "../testing/leftovers.ts";
 import { FAULTS } from "./registry.ts";
 
 const SOON_MS = 20_000;
+const FACTS = { run: "x", agent: "route-agent", machine: describeMachine() };
 const VARIANT: Variant = { backend: "vxlan", family: "dual", segments: 1 };
 
 interface Case {
@@ -249,6 +251,7 @@ requires("lab", "vxlan")("faults", () => {
     const play = (steps: readonly Step[], used: Lab): Promise<ScenarioResult> =>
       runScenario(scenario(...steps), VARIANT, {
         clock: systemClock,
+        facts: FACTS,
         openLab: async () => ({ lab: used, [Symbol.asyncDispose]: async () => undefined }),
       });
     const harmless: Lab = {
@@ -294,6 +297,7 @@ requires("lab", "vxlan")("faults", () => {
       VARIANT,
       {
         clock: systemClock,
+        facts: FACTS,
         openLab: async () => ({ lab: stuck, [Symbol.asyncDispose]: async () => undefined }),
       },
     );

@@ -1,4 +1,5 @@
 import type { IpFamily } from "../addresses.ts";
+import type { Chronicle } from "../chronicle.ts";
 import { LabError } from "../errors.ts";
 import type { NetnsHost } from "../hosts/netns/host.ts";
 import type { KernelChange, KernelWitness } from "../observe/kernel-witness.ts";
@@ -16,6 +17,7 @@ const WATCHED_HOSTS = 16;
 interface LabParts {
   readonly clock: Clock;
   readonly record: FaultGround["record"];
+  readonly chronicle: Chronicle;
   readonly families: readonly IpFamily[];
   readonly hosts: ReadonlyMap<string, NetnsHost>;
   /** @throws LabError "unknown-host" */
@@ -28,6 +30,7 @@ interface LabParts {
 export class LabGround implements FaultGround {
   readonly clock: Clock;
   readonly record: FaultGround["record"];
+  readonly chronicle: Chronicle;
   readonly #parts: LabParts;
   /** Opened ones, for those who may not wait. */
   readonly #witnesses: Map<NetnsHost, KernelWitness> = new Map();
@@ -35,6 +38,7 @@ export class LabGround implements FaultGround {
   constructor(parts: LabParts) {
     this.clock = parts.clock;
     this.record = parts.record;
+    this.chronicle = parts.chronicle;
     this.#parts = parts;
   }
 

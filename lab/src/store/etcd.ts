@@ -38,7 +38,7 @@ export class Etcd {
     return new Etcd(anchor, runDirectory);
   }
 
-  /** @throws LabError "timed-out" or "lab-broke" with the end of etcd's log */
+  /** @throws LabError "lab-broke" with the end of etcd's log */
   async start(clock: Clock, deadline: Deadline, signal: AbortSignal): Promise<void> {
     const files = runFiles(this.#runDirectory);
     const started = await startLogged(this.anchor.enter(await commandLine(files.storeData)), {
@@ -56,9 +56,8 @@ export class Etcd {
     );
     if (healthy !== true) {
       const evidence = lastLines(readText(files.storeLog) ?? "", LOG_TAIL_LINES);
-      throw ended === undefined
-        ? new LabError("timed-out", "etcd does not answer in time", { evidence })
-        : new LabError("lab-broke", `etcd ended with ${ended}`, { evidence });
+      const what = ended === undefined ? "does not answer in time" : `ended with ${ended}`;
+      throw new LabError("lab-broke", `etcd ${what}`, { evidence });
     }
   }
 

@@ -1,5 +1,9 @@
+import { availableParallelism, release, totalmem, type } from "node:os";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { MachineFacts } from "../report/events.ts";
+
+const BYTES_PER_MB = 1024 * 1024;
 
 /** What the process is told by its surroundings. */
 
@@ -14,6 +18,16 @@ export function ownProcessId(): number {
 /** The Node that runs us, for programs that need one. */
 export function nodeProgram(): string {
   return process.execPath;
+}
+
+/** What a run was made on. */
+export function describeMachine(): MachineFacts {
+  return {
+    kernel: `${type()} ${release()}`,
+    cores: availableParallelism(),
+    memoryMb: Math.round(totalmem() / BYTES_PER_MB),
+    node: process.version,
+  };
 }
 
 export function workingDirectory(): string {

@@ -1,7 +1,7 @@
 import { LabError } from "../../errors.ts";
 import type { HostState } from "../../lab.ts";
 import type { Clock } from "../../system/clock.ts";
-import { type RunningProcess, startLogged } from "../../system/processes.ts";
+import { type ExitStatus, type RunningProcess, startLogged } from "../../system/processes.ts";
 
 /**
  * The flanneld of one host: noticed when it ends, never restarted by itself.
@@ -14,7 +14,8 @@ export class Agent {
   readonly #argv: readonly string[];
   readonly #logFile: string;
   readonly #clock: Clock;
-  readonly #onExit: () => void;
+  readonly #onStart: (pid: number) => void;
+  readonly #onExit: (status: ExitStatus) => void;
   #process: RunningProcess | undefined;
   #startedMs = 0;
   #stopping = false;
@@ -27,11 +28,13 @@ export class Agent {
     readonly argv: readonly string[];
     readonly logFile: string;
     readonly clock: Clock;
-    readonly onExit: () => void;
+    readonly onStart: (pid: number) => void;
+    readonly onExit: (status: ExitStatus) => void;
   }) {
     this.#argv = options.argv;
     this.#logFile = options.logFile;
     this.#clock = options.clock;
+    this.#onStart = options.onStart;
     this.#onExit = options.onExit;
   }
 
@@ -57,13 +60,15 @@ export class Agent {
     this.#startedMs = this.#clock.nowMs();
     const started = await startLogged(this.#argv, { logFile: this.#logFile });
     this.#process = started;
-    void started.exited.then(({ code, signal }) => {
+    this.#onStart(started.pid);
+    void started.exited.then((status) => {
+      const { code, signal } = status;
       this.#process = undefined;
       this.#last = {
         state: this.#stopping ? "stopped" : "exited",
         how: signal ?? `code ${code}`,
       };
-      this.#onExit();
+      this.#onExit(status);
     });
   }
 

@@ -1,4 +1,5 @@
 import { formatAddress, formatCidr } from "../../addresses.ts";
+import type { Chronicle } from "../../chronicle.ts";
 import { LabError } from "../../errors.ts";
 import type { HostStatus } from "../../lab.ts";
 import type { LabOptions } from "../../options.ts";
@@ -34,6 +35,14 @@ const READY_POLL_MS = 200;
 /** Entering a mount namespace leads to its root; relative paths in `--flanneld` mean the caller's directory. */
 const AT_DIRECTORY = 'cd "$0" && exec "$@"';
 
+/** What a lab lends to its hosts. */
+export interface HostDeps {
+  readonly runDirectory: string;
+  readonly options: LabOptions;
+  readonly clock: Clock;
+  readonly chronicle: Chronicle;
+}
+
 interface Pod {
   readonly anchor: Anchor;
   readonly file: SubnetFile;
@@ -60,8 +69,7 @@ export class NetnsHost {
     plan: HostPlan,
     anchor: Anchor,
     files: HostFiles,
-    options: LabOptions,
-    clock: Clock,
+    { options, clock, chronicle }: HostDeps,
   ) {
     this.#plan = plan;
     this.anchor = anchor;
@@ -80,23 +88,27 @@ export class NetnsHost {
       ]),
       logFile: files.agentLog,
       clock,
-      onExit: () => {
+      onStart: (pid) => {
+        chronicle.add({ type: "agent-started", host: plan.name, pid });
+      },
+      onExit: ({ code, signal }) => {
+        chronicle.add({
+          type: "agent-ended",
+          host: plan.name,
+          ...(code === undefined ? {} : { code }),
+          ...(signal === undefined ? {} : { signal }),
+        });
         this.#wake.abort();
       },
     });
   }
 
   /** Makes the namespaces and the link. The agent is not started; the link is not plugged in. */
-  static async open(
-    plan: HostPlan,
-    runDirectory: string,
-    options: LabOptions,
-    clock: Clock,
-  ): Promise<NetnsHost> {
-    const files = hostFiles(runDirectory, plan.name);
+  static async open(plan: HostPlan, deps: HostDeps): Promise<NetnsHost> {
+    const files = hostFiles(deps.runDirectory, plan.name);
     makeDirectory(files.run);
     const anchor = await openAnchor(ANCHOR_SCRIPT, [plan.name, files.run, endpointBatch(plan)]);
-    const host = new NetnsHost(plan, anchor, files, options, clock);
+    const host = new NetnsHost(plan, anchor, files, deps);
     host.#following = host.#follow();
     return host;
   }

@@ -15,7 +15,7 @@ export interface Waiting {
 
 /**
  * Waits until every host's agent has written subnet.env and its pod is there.
- * @throws LabError "timed-out"; "command-failed" as soon as an agent has ended, where `endIsFailure`
+ * @throws LabError "timed-out"; "agent-ended" as soon as an agent has ended, where `endIsFailure`
  */
 export async function waitReady(
   hosts: readonly NetnsHost[],
@@ -39,7 +39,7 @@ export async function waitReady(
   }
   const how = outcome.agent.ended?.how ?? "";
   throw new LabError(
-    "command-failed",
+    "agent-ended",
     `the agent on ${outcome.name} ended (${how}) before it was ready`,
     { evidence },
   );

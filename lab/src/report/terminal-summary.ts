@@ -1,0 +1,102 @@
+import type { RunEvent, StepFacts, Verdict } from "./events.ts";
+import { plainLine } from "./markup.ts";
+import { longestGap, type Story, titleOf } from "./story.ts";
+
+const MARKS: Readonly<Record<Verdict, string>> = { pass: "✓", fail: "✗", unknown: "?" };
+/** Select graphic rendition. Source: ECMA-48 section 8.3.117. */
+const COLOURS: Readonly<Record<Verdict, number>> = { pass: 32, fail: 31, unknown: 33 };
+/** Violations of one run that are printed; the rest are counted. */
+const MAX_VIOLATIONS = 20;
+const MAX_DETAILS = 12;
+
+export interface SummaryStyle {
+  /** Only where a person looks at a terminal. */
+  readonly colour: boolean;
+}
+
+/** Prints a line a step while a run goes on: give it each event as it is appended. */
+export function openSummary(
+  style: SummaryStyle,
+  print: (text: string) => void,
+): (event: RunEvent) => void {
+  let steps: readonly StepFacts[] = [];
+  let violations = 0;
+  return (event) => {
+    switch (event.type) {
+      case "run-started":
+        ({ steps } = event.scenario);
+        print(
+          `[=] ${plainLine(`${event.scenario.name} (${event.variant.text})`)}${event.seed === undefined ? "" : ` seed ${event.seed}`}\n`,
+        );
+        break;
+      case "step-ended": {
+        const text = steps[event.step - 1]?.text ?? `step ${event.step}`;
+        const details = event.verdict === "pass" ? [] : event.details.slice(0, MAX_DETAILS);
+        const seen = event.verdict === "pass" ? plainLine(event.details[0] ?? "") : "";
+        const line =
+          `  ${mark(event.verdict, style)} ${plainLine(text)}  ${seconds(event.ms)}  ${seen}`.trimEnd();
+        print([line, ...details.map((detail) => `      ${plainLine(detail)}`), ""].join("\n"));
+        break;
+      }
+      case "fault-not-seen":
+        print(
+          `  ${mark("unknown", style)} nobody saw the ${event.part} of ${plainLine(event.fault)}\n`,
+        );
+        break;
+      case "invariant-violated":
+        violations += 1;
+        if (violations <= MAX_VIOLATIONS) {
+          print(formatViolation(event, style));
+        }
+        break;
+      case "run-broke":
+        print(
+          `  ${mark(event.blame === "agent" ? "fail" : "unknown", style)} ${plainLine(event.message)}\n${event.details
+            .slice(0, MAX_DETAILS)
+            .map((line) => `      ${plainLine(line)}\n`)
+            .join("")}`,
+        );
+        break;
+      default:
+    }
+  };
+}
+
+/** One line on the whole run, and under it why it is no pass. */
+export function formatVerdictLine(story: Story, style: SummaryStyle): string {
+  const { verdict, reasons } = story.judgement;
+  const gap = longestGap(story);
+  const ids = [...new Set(story.violations.map(({ id }) => id))];
+  const beside = [
+    ...(ids.length === 0 ? [] : [`${ids.join(" ")} violated`]),
+    ...(gap === undefined ? [] : [`max gap ${gap.from}→${gap.to} ${Math.round(gap.lengthMs)} ms`]),
+  ];
+  const head = `${mark(verdict, style)} ${verdict} ${plainLine(titleOf(story))} ${seconds(story.endMs)}`;
+  const shown = reasons.slice(0, MAX_DETAILS).map((reason) => `    ${plainLine(reason)}`);
+  const more = reasons.length > MAX_DETAILS ? [`    and ${reasons.length - MAX_DETAILS} more`] : [];
+  return `${[[head, ...beside.map(plainLine)].join(" · "), ...shown, ...more].join("\n")}\n`;
+}
+
+/** The last line of several runs. */
+export function formatTotals(stories: readonly Story[]): string {
+  const count = (verdict: Verdict): number =>
+    stories.filter(({ judgement }) => judgement.verdict === verdict).length;
+  return `${stories.length} runs: ${count("pass")} pass, ${count("fail")} fail, ${count("unknown")} unknown\n`;
+}
+
+function formatViolation(
+  event: Extract<RunEvent, { readonly type: "invariant-violated" }>,
+  style: SummaryStyle,
+): string {
+  const where = event.host === undefined ? "" : `${event.host} `;
+  const evidence = event.evidence[0] === undefined ? "" : `\n      ${event.evidence[0]}`;
+  return `  ${mark("fail", style)} ${event.id} t=+${(event.violatedAt / 1000).toFixed(3)} s ${plainLine(where + event.detail)}${evidence}\n`;
+}
+
+function mark(verdict: Verdict, { colour }: SummaryStyle): string {
+  return colour ? `\u001b[${COLOURS[verdict]}m${MARKS[verdict]}\u001b[0m` : MARKS[verdict];
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
