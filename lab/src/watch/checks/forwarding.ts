@@ -1,0 +1,132 @@
+import {
+  type Address,
+  type IpFamily,
+  networkOf,
+  parseAddress,
+  parseCidr,
+} from "../../addresses.ts";
+import type { KernelRoute } from "../../observe/kernel-state.ts";
+import { EXTERNAL_INTERFACE } from "../../topology.ts";
+import type { InvariantCheck } from "../check.ts";
+import type { DumpedHost } from "../sightings.ts";
+import { contains, type LiveLease, type World } from "../world.ts";
+import { whenQuiet } from "./quiet.ts";
+
+/** Where a host sends packets for an address. */
+type NextHop =
+  | { readonly kind: "delivered" }
+  | { readonly kind: "host"; readonly host: string }
+  /** No route, a router of the underlay, a way that leads nowhere: another check's business. */
+  | { readonly kind: "elsewhere" };
+
+export const forwardingEndsAtOwner: InvariantCheck = whenQuiet(
+  {
+    id: "D7",
+    claim: "the way to every subnet, over all hosts' kernels, has no loop and ends at the owner",
+    needs: ["store", "dump"],
+  },
+  (_facts, round, world) => {
+    const hosts = new Map(round.hosts.map((host) => [host.host, host]));
+    let looked = 0;
+    const violations = [...world.leases.values()].flatMap((lease) =>
+      (["ipv4", "ipv6"] as const).flatMap((family) => {
+        const subnet = parseCidr(lease.subnets[family] ?? "");
+        const owner = world.hostOf(lease.publicIps[family] ?? lease.owner);
+        if (subnet === undefined || owner === undefined) {
+          return [];
+        }
+        return [...hosts.keys()].flatMap((start) => {
+          const way = follow(start, subnet.address, hosts, world);
+          looked += way.end === "elsewhere" ? 0 : 1;
+          const detail = complaintAbout(way, lease, family, owner);
+          return detail === undefined ? [] : [{ host: start, detail }];
+        });
+      }),
+    );
+    return { looked, violations };
+  },
+);
+
+interface Way {
+  readonly hosts: readonly string[];
+  readonly end: "delivered" | "loop" | "elsewhere";
+}
+
+function complaintAbout(
+  { hosts, end }: Way,
+  lease: LiveLease,
+  family: IpFamily,
+  owner: string,
+): string | undefined {
+  const words = `${lease.subnets[family]}: ${hosts.join(" → ")}`;
+  if (end === "loop") {
+    return `${words} is a loop`;
+  }
+  return end === "delivered" && hosts.at(-1) !== owner
+    ? `${words} ends there, the owner is ${owner}`
+    : undefined;
+}
+
+function follow(
+  start: string,
+  address: Address,
+  hosts: ReadonlyMap<string, DumpedHost>,
+  world: World,
+): Way {
+  const way = [start];
+  for (;;) {
+    const host = hosts.get(way.at(-1) ?? start);
+    const next =
+      host === undefined ? ({ kind: "elsewhere" } as const) : nextHop(host, address, world);
+    if (next.kind !== "host") {
+      return { hosts: way, end: next.kind };
+    }
+    const looped = way.includes(next.host);
+    way.push(next.host);
+    if (looped) {
+      return { hosts: way, end: "loop" };
+    }
+  }
+}
+
+function nextHop({ kernel }: DumpedHost, address: Address, world: World): NextHop {
+  const route = longestMatch(kernel.routes, address);
+  if (route === undefined || route.destination === "default") {
+    return { kind: "elsewhere" };
+  }
+  const { gateway, device } = route;
+  if (gateway === undefined) {
+    return { kind: device === EXTERNAL_INTERFACE ? "elsewhere" : "delivered" };
+  }
+  const neighbour = kernel.neighbours.find(
+    (entry) => entry.device === device && entry.address === gateway,
+  );
+  const entry = kernel.fdb.find((one) => one.device === device && one.mac === neighbour?.mac);
+  const host = world.hostOf(device === EXTERNAL_INTERFACE ? gateway : (entry?.destination ?? ""));
+  return host === undefined ? { kind: "elsewhere" } : { kind: "host", host };
+}
+
+/** The route of the longest prefix that an address lies in. Source: RFC 1812 section 5.2.4.3. */
+function longestMatch(routes: readonly KernelRoute[], address: Address): KernelRoute | undefined {
+  let best: { readonly route: KernelRoute; readonly length: number } | undefined;
+  for (const route of routes) {
+    const cidr = cidrOf(route);
+    if (
+      cidr !== undefined &&
+      contains(networkOf(cidr), address) &&
+      cidr.prefixLength > (best?.length ?? -1)
+    ) {
+      best = { route, length: cidr.prefixLength };
+    }
+  }
+  return best?.route;
+}
+
+/** A route to one address is printed without its length. */
+function cidrOf({ destination, family }: KernelRoute): ReturnType<typeof parseCidr> {
+  if (destination === "default") {
+    return undefined;
+  }
+  const whole = parseAddress(destination) !== undefined;
+  return parseCidr(whole ? `${destination}/${family === "ipv4" ? 32 : 128}` : destination);
+}

@@ -1,0 +1,36 @@
+import type { InvariantCheck } from "../check.ts";
+import {
+  insideNetwork,
+  nobodyWritesAnothersKey,
+  noOverlap,
+  oneSubnetANode,
+  ownerNeverChanges,
+  reservationsStay,
+} from "./allocation.ts";
+import { kernelIsAsLeased, mtuFits } from "./data-plane.ts";
+import { forwardingEndsAtOwner } from "./forwarding.ts";
+import { noRouteWithoutItsWay } from "./kernel-order.ts";
+import { ownSubnetIsLeftAlone } from "./own-subnet.ts";
+import { readyMeansLeased } from "./readiness.ts";
+import { fileIsWhole, fileNamesLease } from "./subnet-env.ts";
+import { gapsAreAllowed, nothingMisdelivered } from "./traffic.ts";
+
+/** One line a check; watched in every run. */
+export const INVARIANT_CHECKS: readonly InvariantCheck[] = [
+  noOverlap,
+  insideNetwork,
+  oneSubnetANode,
+  ownerNeverChanges,
+  reservationsStay,
+  readyMeansLeased,
+  nobodyWritesAnothersKey,
+  kernelIsAsLeased,
+  noRouteWithoutItsWay,
+  gapsAreAllowed,
+  nothingMisdelivered,
+  forwardingEndsAtOwner,
+  mtuFits,
+  ownSubnetIsLeftAlone,
+  fileIsWhole,
+  fileNamesLease,
+];

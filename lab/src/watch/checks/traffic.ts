@@ -1,0 +1,79 @@
+import type { InvariantCheck } from "../check.ts";
+import type { ProbeGap } from "../sightings.ts";
+import type { World } from "../world.ts";
+
+export const gapsAreAllowed: InvariantCheck = {
+  id: "D5",
+  claim: "no gap in the traffic was longer than the scenario allows",
+  needs: ["probe"],
+  open: () => {
+    let looked = 0;
+    return {
+      looked: () => looked,
+      see: (sighting, world) => {
+        if (sighting.witness !== "probe" || sighting.kind === "blind") {
+          return [];
+        }
+        looked += sighting.kind === "progress" ? sighting.sent : 0;
+        if (sighting.kind !== "gap") {
+          return [];
+        }
+        const { at, from, to, family, beginAt, endAt, lost } = sighting;
+        const [lengthMs, allowedMs] = [endAt - beginAt, allowedFor(sighting, world)];
+        return lengthMs <= allowedMs
+          ? []
+          : [
+              {
+                at,
+                host: from,
+                detail: `${from} → ${to} ${family}: ${lost} packets lost in ${Math.round(lengthMs)} ms, ${allowedMs} ms are allowed`,
+              },
+            ];
+      },
+    };
+  },
+};
+
+/** The most that any allowance in force at some moment of the gap gives; nothing without one. */
+function allowedFor({ from, to, beginAt, endAt }: ProbeGap, world: World): number {
+  const fitting = [...world.allowances.values()].filter(
+    (allowance) =>
+      allowance.beginAt <= endAt &&
+      allowance.endAt >= beginAt &&
+      (allowance.pair === undefined || (allowance.pair.from === from && allowance.pair.to === to)),
+  );
+  return Math.max(0, ...fitting.map(({ maxGapMs }) => maxGapMs));
+}
+
+export const nothingMisdelivered: InvariantCheck = {
+  id: "D6",
+  claim: "every packet came to the owner of its subnet",
+  needs: ["probe", "store"],
+  open: () => {
+    let looked = 0;
+    return {
+      looked: () => looked,
+      see: (sighting, world) => {
+        if (sighting.witness !== "probe" || sighting.kind === "blind") {
+          return [];
+        }
+        looked += sighting.kind === "progress" ? sighting.received : 0;
+        if (sighting.kind !== "misdelivered") {
+          return [];
+        }
+        const { at, sentAt, address, from, receivedBy } = sighting;
+        const owners = world.ownersBetween(address, sentAt, at);
+        const ips = Object.values(world.hosts.get(receivedBy) ?? {});
+        return owners.some((owner) => ips.includes(owner))
+          ? []
+          : [
+              {
+                at,
+                host: receivedBy,
+                detail: `a packet of ${from} for ${address} came to ${receivedBy}`,
+              },
+            ];
+      },
+    };
+  },
+};

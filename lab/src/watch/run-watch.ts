@@ -1,0 +1,267 @@
+import type { NetworkFactsOfRun } from "../checks/kernel-equals-leases.ts";
+import { messageOf } from "../errors.ts";
+import { lastLines } from "../log-text.ts";
+import { STORE_PREFIX } from "../observe/leases.ts";
+import type { RunEvent } from "../report/events.ts";
+import type { Clock } from "../system/clock.ts";
+import { readText } from "../system/files.ts";
+import { INVARIANT_CHECKS } from "./checks/registry.ts";
+import { type EvidenceSource, freezeEvidence } from "./evidence.ts";
+import { InvariantWatch, type NamedViolation } from "./invariant-watch.ts";
+import type { DumpedHost, PerFamily, Sighting, StageSighting } from "./sightings.ts";
+import { formatObject } from "./witnesses/kernel-values.ts";
+import { KernelWatch } from "./witnesses/kernel-watch.ts";
+import { ProbeTraffic, type ProbedPod } from "./witnesses/probe-traffic.ts";
+import { StoreWatch } from "./witnesses/store-watch.ts";
+import { SubnetFileWatch } from "./witnesses/subnet-file-watch.ts";
+
+const DUMP_EVERY_MS = 1000;
+/** Violations whose evidence is kept; later ones are told without. */
+const MAX_FROZEN = 20;
+/** Lines of each host's log in the event log. */
+const MAX_LOG_LINES = 2000;
+
+export interface WatchedHost {
+  readonly name: string;
+  readonly publicIps: PerFamily;
+  /** A process in the host's network namespace. */
+  readonly pid: number;
+  readonly subnetFile: string;
+  readonly agentLog: string;
+}
+
+export interface RunWatchOptions {
+  readonly clock: Clock;
+  /** Milliseconds since the run began. */
+  readonly now: () => number;
+  readonly storeEndpoint: string;
+  readonly facts: NetworkFactsOfRun;
+  readonly runDirectory: string;
+  readonly maxPairs: number;
+  /** Appends to the run's event log. */
+  readonly append: (event: RunEvent) => void;
+}
+
+/** The four witnesses of a run and the checks that they feed. Runs where the hosts' namespaces are: in the supervisor. */
+export class RunWatch {
+  readonly #options: RunWatchOptions;
+  readonly #watch: InvariantWatch;
+  readonly #probes: ProbeTraffic;
+  readonly #files: SubnetFileWatch;
+  readonly #stop: AbortController = new AbortController();
+  readonly #hosts: Map<string, { readonly host: WatchedHost; readonly kernel: KernelWatch }> =
+    new Map();
+  readonly #freezing: Promise<void>[] = [];
+  #running: readonly Promise<void>[] = [];
+  #lastRound: readonly DumpedHost[] = [];
+
+  constructor(options: RunWatchOptions) {
+    const { clock, now, facts, maxPairs } = options;
+    const see = (sighting: Sighting): void => {
+      this.#see(sighting);
+    };
+    this.#options = options;
+    this.#watch = new InvariantWatch(INVARIANT_CHECKS, facts);
+    this.#probes = new ProbeTraffic({ clock, now, see, maxPairs });
+    this.#files = new SubnetFileWatch({ clock, now, see });
+  }
+
+  /** Begins to look. Once. */
+  start(): void {
+    const { signal } = this.#stop;
+    const { storeEndpoint: endpoint, clock, now } = this.#options;
+    const see = (sighting: Sighting): void => {
+      this.#see(sighting);
+    };
+    const store = new StoreWatch({ endpoint, prefix: `${STORE_PREFIX}/`, clock, now, see });
+    this.#running = [
+      store.run(signal),
+      this.#files.run(signal),
+      this.#probes.run(signal),
+      this.#dump(signal),
+    ];
+  }
+
+  /** @throws NetlinkError of `linux` when the host's namespace cannot be entered */
+  async addHost(host: WatchedHost): Promise<void> {
+    const { now } = this.#options;
+    this.stage({ kind: "host-joined", host: host.name, publicIps: host.publicIps });
+    const kernel = await KernelWatch.open({
+      host: host.name,
+      namespace: `/proc/${host.pid}/ns/net`,
+      now,
+      see: (sighting) => {
+        this.#see(sighting);
+      },
+    });
+    this.#hosts.set(host.name, { host, kernel });
+    this.#files.add(host.name, host.subnetFile);
+  }
+
+  /** To be called before the host is taken away: what goes with it is nobody's mistake. */
+  async removeHost(name: string): Promise<void> {
+    const watched = this.#hosts.get(name);
+    this.#hosts.delete(name);
+    this.#files.remove(name);
+    this.#probes.removePod(name);
+    await watched?.kernel.close();
+    this.stage({ kind: "host-left", host: name });
+  }
+
+  /** A pod was made, or made anew. @throws LabError "command-failed" when it cannot be entered */
+  setPod(pod: ProbedPod): Promise<void> {
+    return this.#probes.setPod(pod);
+  }
+
+  removePod(host: string): void {
+    this.#probes.removePod(host);
+  }
+
+  /** Tells the checks what the lab itself does. */
+  stage(what: DistributiveOmit<StageSighting, "witness" | "at">): void {
+    this.#see({ witness: "stage", at: this.#options.now(), ...what });
+  }
+
+  /** Stops looking and appends figures, logs and what every check says. */
+  async finish(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all(this.#running);
+    const figures = this.#probes.finish();
+    await Promise.all([...this.#hosts.values()].map(({ kernel }) => kernel.close()));
+    await Promise.all(this.#freezing);
+    const { append, now } = this.#options;
+    for (const figure of figures) {
+      append({ ...figure, at: now() });
+    }
+    for (const { host } of this.#hosts.values()) {
+      const all = lastLines(readText(host.agentLog) ?? "", Number.POSITIVE_INFINITY);
+      const lines = all.slice(-MAX_LOG_LINES);
+      append({
+        type: "host-log",
+        at: now(),
+        host: host.name,
+        lines,
+        omitted: all.length - lines.length,
+      });
+    }
+    this.#watch.conclude(now()).forEach(append);
+  }
+
+  async #dump(signal: AbortSignal): Promise<void> {
+    const { clock, now } = this.#options;
+    while (!signal.aborted) {
+      const at = now();
+      const dumps = await Promise.all(
+        [...this.#hosts].map(async ([name, { kernel }]): Promise<readonly DumpedHost[]> => {
+          try {
+            return [await kernel.dump()];
+          } catch (error) {
+            // A host that was taken away meanwhile is no blindness.
+            if (this.#hosts.has(name)) {
+              this.#see({
+                witness: "dump",
+                kind: "blind",
+                at: now(),
+                host: name,
+                why: `${name}: ${messageOf(error)}`,
+              });
+            }
+            return [];
+          }
+        }),
+      );
+      this.#lastRound = dumps.flat();
+      this.#see({ witness: "dump", kind: "round", at, endAt: now(), hosts: this.#lastRound });
+      await clock.sleep(Math.max(0, at + DUMP_EVERY_MS - now()), signal);
+    }
+  }
+
+  #see(sighting: Sighting): void {
+    this.#record(sighting);
+    for (const violation of this.#watch.see(sighting)) {
+      this.#freezing.push(this.#tell(violation, this.#freezing.length + 1));
+    }
+  }
+
+  async #tell(violation: NamedViolation, number: number): Promise<void> {
+    const { append, now, runDirectory } = this.#options;
+    const evidence =
+      number > MAX_FROZEN
+        ? []
+        : await freezeEvidence(runDirectory, number, violation, this.#sources());
+    const { id, at: violatedAt, host, detail } = violation;
+    append({
+      type: "invariant-violated",
+      at: now(),
+      violatedAt,
+      id,
+      ...(host === undefined ? {} : { host }),
+      detail,
+      evidence,
+    });
+  }
+
+  #sources(): readonly EvidenceSource[] {
+    const { world } = this.#watch;
+    const leases = [...world.leases.values()];
+    const lastRound = this.#lastRound;
+    return [
+      {
+        file: "store.json",
+        read: () => JSON.stringify({ leases, configs: world.configs }, undefined, 2),
+      },
+      { file: "last-dump.json", read: () => JSON.stringify(lastRound, undefined, 2) },
+      ...[...this.#hosts.values()].flatMap(({ host, kernel }) => [
+        { file: `${host.name}.log`, read: () => readText(host.agentLog) ?? "" },
+        {
+          file: `${host.name}.kernel.json`,
+          read: async () => JSON.stringify(await kernel.dump(), undefined, 2),
+        },
+      ]),
+    ];
+  }
+
+  /** What of a sighting belongs into the event log. */
+  #record(sighting: Sighting): void {
+    const { append } = this.#options;
+    if (sighting.witness === "kernel" && sighting.kind === "changes") {
+      const { at, host } = sighting;
+      for (const { kind, object } of sighting.changes) {
+        append({ type: "kernel-changed", at, host, kind, object: formatObject(object) });
+      }
+    } else if (sighting.witness === "store" && sighting.kind === "revision") {
+      this.#recordRevision(sighting);
+    }
+  }
+
+  #recordRevision({
+    at,
+    revision,
+    changes,
+  }: Extract<Sighting, { readonly kind: "revision" }>): void {
+    for (const change of changes) {
+      const type = "lease-changed" as const;
+      if (change.kind === "delete") {
+        this.#options.append({ type, at, kind: "delete", key: change.key, revision });
+      } else {
+        const { key, leaseId } = change.entry;
+        const owner = ownerIn(change.entry.value);
+        this.#options.append({
+          type,
+          at,
+          kind: "put",
+          key,
+          revision,
+          ...(owner === undefined ? {} : { owner }),
+          ...(leaseId === undefined ? {} : { leaseId }),
+        });
+      }
+    }
+  }
+}
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+function ownerIn(value: string): string | undefined {
+  return /"PublicIP"\s*:\s*"([^"]+)"/.exec(value)?.[1];
+}

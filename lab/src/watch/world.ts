@@ -1,0 +1,222 @@
+import { type Cidr, type IpFamily, networkOf, parseAddress, parseCidr } from "../addresses.ts";
+import { type LeaseDetails, leaseDetails } from "../observe/lease-details.ts";
+import { STORE_PREFIX } from "../observe/leases.ts";
+import type { PerFamily, Sighting, StageSighting, StoreRevision } from "./sightings.ts";
+
+export interface LiveLease extends LeaseDetails {
+  readonly createRevision: number;
+  /** Absent for a reservation. */
+  readonly leaseId?: string;
+  /** The IPv4 public IP that the value names. */
+  readonly owner: string;
+}
+
+/** One owner's time with one subnet. */
+interface Ownership {
+  readonly subnet: Cidr;
+  readonly owner: string;
+  readonly key: string;
+  readonly beginAt: number;
+  endAt: number;
+}
+
+export interface Allowance {
+  readonly maxGapMs: number;
+  readonly pair?: { readonly from: string; readonly to: string };
+  readonly beginAt: number;
+  endAt: number;
+}
+
+export const CONFIG_KEY: string = `${STORE_PREFIX}/config`;
+
+/** What is known of the cluster, gathered from the sightings so far; the same sightings give the same world. */
+export class World {
+  readonly leases: Map<string, LiveLease> = new Map();
+  /** Texts of net-conf.json, oldest first. */
+  readonly configs: { readonly revision: number; readonly text: string }[] = [];
+  readonly hosts: Map<string, PerFamily> = new Map();
+  /** Hosts whose agent runs, and since when. */
+  readonly agents: Map<string, number> = new Map();
+  readonly faults: Map<string, string | undefined> = new Map();
+  readonly files: Map<string, { readonly at: number; readonly text: string }> = new Map();
+  readonly allowances: Map<string, Allowance> = new Map();
+  readonly #ownerships: Ownership[] = [];
+  readonly #labWrites: { readonly key: string; readonly value: string | undefined }[] = [];
+  #lastChangeAt = 0;
+
+  /** The last time at which a lease, an agent, a host or a fault changed. */
+  get lastChangeAt(): number {
+    return this.#lastChangeAt;
+  }
+
+  see(sighting: Sighting): void {
+    if (sighting.kind === "blind") {
+      return;
+    }
+    switch (sighting.witness) {
+      case "store":
+        this.#seeRevision(sighting);
+        break;
+      case "file":
+        if (sighting.text === undefined) {
+          this.files.delete(sighting.host);
+        } else {
+          this.files.set(sighting.host, { at: sighting.at, text: sighting.text });
+        }
+        break;
+      case "stage":
+        this.#seeStage(sighting);
+        break;
+      default:
+    }
+  }
+
+  /** Whether nothing changed and no fault was on for so long before a moment. */
+  quietFor(ms: number, at: number): boolean {
+    return this.faults.size === 0 && at - this.#lastChangeAt >= ms;
+  }
+
+  /** Whether a fault is on that can keep a host from what it should do. */
+  isStruck(host: string): boolean {
+    return [...this.faults.values()].some((struck) => struck === undefined || struck === host);
+  }
+
+  /** The host with a public IP. */
+  hostOf(publicIp: string): string | undefined {
+    return [...this.hosts].find(([, ips]) => Object.values(ips).includes(publicIp))?.[0];
+  }
+
+  /** The live leases of a host. */
+  leasesOf(host: string): readonly LiveLease[] {
+    const publicIp = this.hosts.get(host)?.ipv4;
+    return publicIp === undefined
+      ? []
+      : [...this.leases.values()].filter(({ owner }) => owner === publicIp);
+  }
+
+  /** The public IPs that owned an address's subnet at any moment between two. */
+  ownersBetween(address: string, fromAt: number, toAt: number): readonly string[] {
+    const parsed = parseAddress(address);
+    return this.#ownerships
+      .filter(
+        ({ subnet, beginAt, endAt }) =>
+          parsed !== undefined && contains(subnet, parsed) && beginAt <= toAt && endAt >= fromAt,
+      )
+      .map(({ owner }) => owner);
+  }
+
+  /** Whether the lab itself announced this change. */
+  isLabsOwn(key: string, value: string | undefined): boolean {
+    const index = this.#labWrites.findIndex((write) => write.key === key && write.value === value);
+    return index >= 0;
+  }
+
+  #seeRevision({ at, revision, changes }: StoreRevision): void {
+    for (const change of changes) {
+      const key = change.kind === "put" ? change.entry.key : change.key;
+      this.#closeOwnership(key, at);
+      this.leases.delete(key);
+      if (change.kind === "put" && key === CONFIG_KEY) {
+        this.configs.push({ revision, text: change.entry.value });
+      }
+      const [details] = change.kind === "put" ? leaseDetails([change.entry]) : [];
+      if (change.kind === "put" && details !== undefined) {
+        this.#openLease(change.entry, details, at);
+      }
+    }
+    this.#lastChangeAt = at;
+  }
+
+  #openLease(
+    entry: { readonly key: string; readonly createRevision: number; readonly leaseId?: string },
+    details: LeaseDetails,
+    at: number,
+  ): void {
+    const owner = details.publicIps.ipv4 ?? "";
+    this.leases.set(entry.key, {
+      ...details,
+      owner,
+      createRevision: entry.createRevision,
+      ...(entry.leaseId === undefined ? {} : { leaseId: entry.leaseId }),
+    });
+    for (const subnet of subnetsOf(details)) {
+      this.#ownerships.push({
+        subnet,
+        owner,
+        key: entry.key,
+        beginAt: at,
+        endAt: Number.POSITIVE_INFINITY,
+      });
+    }
+  }
+
+  #closeOwnership(key: string, at: number): void {
+    for (const ownership of this.#ownerships) {
+      if (ownership.key === key && ownership.endAt > at) {
+        ownership.endAt = at;
+      }
+    }
+  }
+
+  #seeStage(sighting: StageSighting): void {
+    const { at } = sighting;
+    switch (sighting.kind) {
+      case "host-joined":
+        this.hosts.set(sighting.host, sighting.publicIps);
+        break;
+      case "host-left":
+        this.hosts.delete(sighting.host);
+        this.agents.delete(sighting.host);
+        this.files.delete(sighting.host);
+        break;
+      case "agent-started":
+        this.agents.set(sighting.host, at);
+        break;
+      case "agent-ended":
+        this.agents.delete(sighting.host);
+        break;
+      case "fault-began":
+        this.faults.set(sighting.fault, sighting.host);
+        break;
+      case "fault-ended":
+        this.faults.delete(sighting.fault);
+        break;
+      case "lab-writes":
+        this.#labWrites.push({ key: sighting.key, value: sighting.value });
+        break;
+      case "gaps-allowed":
+        this.allowances.set(sighting.allowance, {
+          maxGapMs: sighting.maxGapMs,
+          ...(sighting.pair === undefined ? {} : { pair: sighting.pair }),
+          beginAt: at,
+          endAt: Number.POSITIVE_INFINITY,
+        });
+        return;
+      case "allowance-ended": {
+        const allowance = this.allowances.get(sighting.allowance);
+        if (allowance !== undefined) {
+          allowance.endAt = at;
+        }
+        return;
+      }
+    }
+    this.#lastChangeAt = at;
+  }
+}
+
+/** The subnets of a lease as values. */
+export function subnetsOf({ subnets }: Pick<LeaseDetails, "subnets">): readonly Cidr[] {
+  return [subnets.ipv4, subnets.ipv6].flatMap((text) => parseCidr(text ?? "") ?? []);
+}
+
+/** Whether an address lies in a network. */
+export function contains(
+  network: Cidr,
+  address: { readonly family: IpFamily; readonly value: bigint },
+): boolean {
+  return (
+    network.address.family === address.family &&
+    networkOf({ address, prefixLength: network.prefixLength }).address.value ===
+      networkOf(network).address.value
+  );
+}
