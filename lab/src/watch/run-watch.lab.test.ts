@@ -261,8 +261,10 @@ requires("netns", "etcd")("a watched run", () => {
     for (const { sent, received, gaps } of figures) {
       expect(sent).toBeGreaterThan(0);
       expect(sent - received).toBe(gaps.reduce((sum, { lost }) => sum + lost, 0));
-      expect(gaps.some(({ lengthMs }) => lengthMs >= 200)).toBe(true);
     }
+    // A flow whose packets did not come back before the end has no gap with a length yet.
+    const gaps = figures.flatMap((one) => one.gaps);
+    expect(gaps.some(({ lengthMs }) => lengthMs >= 200)).toBe(true);
     const strays = figures.filter(({ misdelivered }) => misdelivered > 0);
     expect(strays.map(({ from, to, family }) => `${from} ${to} ${family}`)).toEqual(["n1 n2 ipv4"]);
     const verdicts = Object.fromEntries(
