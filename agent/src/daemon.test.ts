@@ -44,6 +44,23 @@ test("a lease that ends takes its kernel entries with it", async () => {
   await agents[0]?.stop();
 });
 
+test("B1: an agent whose key is gone is not ready until it has it again, though a full store takes hours", async () => {
+  const { world, nodes, agents } = await twoNodes();
+  const before = await world.keys();
+  const own = /FLANNEL_SUBNET=([\d.]+)\.1\//.exec(nodes[1].files.texts.get(SUBNET_FILE) ?? "")?.[1];
+  world.database.setOutOfSpace(true);
+  world.database.delete(`${SUBNETS.prefix}${own}.0-24`);
+  await world.clock.advance(1_000);
+  expect(agents.map(({ ready }) => ready)).toEqual([true, false]);
+  await world.clock.advance(2 * 3_600_000);
+  expect(agents.map(({ ready }) => ready)).toEqual([true, false]);
+  world.database.setOutOfSpace(false);
+  await world.clock.advance(60_000);
+  expect(agents.map(({ ready }) => ready)).toEqual([true, true]);
+  expect(await world.keys()).toEqual(before);
+  await Promise.all(agents.map((agent) => agent.stop()));
+});
+
 test("a device deleted behind its back is back within a second, with its address and every peer", async () => {
   const { world, nodes, agents } = await twoNodes();
   const before = nodes[0].kernel.print();

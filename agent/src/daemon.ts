@@ -23,6 +23,7 @@ import { openReconciler } from "./daemon-loop.ts";
 import type { Predecessor, Reconciler } from "./daemon-loop.ts";
 import { keepPublished, keepSubnetFile, writeSubnetFile } from "./daemon-publication.ts";
 import type { Publisher } from "./daemon-publication.ts";
+import { Readiness } from "./daemon-readiness.ts";
 import type { Kernel, KernelObject } from "./kernel/kernel.ts";
 import { leftDevices } from "./kernel/reconcile.ts";
 import type { SubnetManager } from "./subnet-manager/subnet-manager.ts";
@@ -141,9 +142,12 @@ async function serve(
   log.info({ subnets: own.subnets, publicIps: own.publicIps }, "lease acquired");
   const lease = own;
 
+  const readiness = new Readiness(options.onReady);
+  const onHeld = (held: boolean): void => readiness.set("lease missing", !held);
+  const life = { config, reconciler, lease, present, readiness };
   await together(signal, [
-    (stop) => subnetManager.keepLease(lease, stop),
-    (stop) => followPeers(options, ports, { config, reconciler, lease, present }, stop),
+    (stop) => subnetManager.keepLease(lease, onHeld, stop),
+    (stop) => followPeers(options.subnetFile, ports, life, stop),
   ]);
 }
 
@@ -171,16 +175,20 @@ async function findPredecessor(
   };
 }
 
+/** What a node with a lease lives with. */
+interface Life {
+  readonly config: NetworkConfig;
+  readonly reconciler: Reconciler;
+  readonly lease: Lease;
+  readonly present: Latest<Backend>;
+  readonly readiness: Readiness;
+}
+
 /** The part of the life that begins with the first whole list of peers. */
 async function followPeers(
-  options: DaemonOptions,
+  subnetFile: string,
   ports: DaemonPorts,
-  life: {
-    readonly config: NetworkConfig;
-    readonly reconciler: Reconciler;
-    readonly lease: Lease;
-    readonly present: Latest<Backend>;
-  },
+  life: Life,
   signal: AbortSignal,
 ): Promise<void> {
   const { reconciler } = life;
@@ -204,33 +212,29 @@ async function followPeers(
       stop.throwIfAborted();
       // Refused changes of single peers keep nobody from being ready: the loop goes on trying them.
       await reconciler.pass();
-      await publish(options, ports, life, stop);
+      await publish(subnetFile, ports, life, stop);
     },
   ]);
 }
 
 /** Tells pods, operators and peers of this node, and keeps that true as long as the loop runs. */
 async function publish(
-  { subnetFile, onReady }: DaemonOptions,
+  subnetFile: string,
   ports: DaemonPorts,
-  life: {
-    readonly config: NetworkConfig;
-    readonly reconciler: Reconciler;
-    readonly lease: Lease;
-    readonly present: Latest<Backend>;
-  },
+  life: Life,
   signal: AbortSignal,
 ): Promise<void> {
+  const { readiness, present } = life;
   const publisher: Publisher = {
     ...ports,
     ...life,
     subnetFile,
-    onRival: (rival) => onReady(rival === undefined),
+    onRival: (rival) => readiness.set("address taken", rival !== undefined),
   };
-  const { value: backend } = life.present;
+  const { value: backend } = present;
   assert(backend !== undefined, "a backend is open");
   await writeSubnetFile(publisher, backend, signal);
-  onReady(true);
+  readiness.set("starting", false);
   ports.log.info({}, "flannel is ready");
   ports.log.info({}, "Running backend.");
   await together(signal, [

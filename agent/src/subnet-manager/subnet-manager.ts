@@ -31,8 +31,12 @@ export interface SubnetManager {
     preferred: PerFamily<Cidr>,
     signal: AbortSignal,
   ): Promise<Lease>;
-  /** Keeps our lease alive until the signal aborts. @throws AgentError "lease-lost" when another owner or nobody has it */
-  keepLease(lease: Lease, signal: AbortSignal): Promise<never>;
+  /**
+   * Keeps our lease alive until the signal aborts. `onHeld` is told when the store has it no more, however long it takes to take it
+   * again, and when it has it again (invariant B1).
+   * @throws AgentError "lease-lost" when another owner has it
+   */
+  keepLease(lease: Lease, onHeld: (held: boolean) => void, signal: AbortSignal): Promise<never>;
   /**
    * Has `keepLease` say this in the lease it keeps, with the same subnets, and renew with it from now on; the last call counts. Resolves
    * when the store has it; or, to the lease of another node that has one of its public addresses, when everything but that

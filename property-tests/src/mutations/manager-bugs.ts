@@ -1,5 +1,6 @@
-/** What the reference does wrong with the peers it hands to its backend, as a wrapped subnet manager. */
+/** What the reference does wrong between its subnet manager and the rest of it, as a wrapped subnet manager. */
 import type { Lease } from "agent/core/lease.ts";
+import type { SubnetManager } from "agent/subnet-manager/subnet-manager.ts";
 import type { Mutation, SimNode } from "../sim/actors.ts";
 import { isList, wrapped } from "./wrapped.ts";
 
@@ -27,17 +28,35 @@ export const relistForgetsWhichIsOwn: Mutation = {
     });
   },
   wrapSubnetManager: (manager, node) => ({
+    ...verbsOf(manager),
+    async *watchPeers(own, signal): AsyncGenerator<readonly Lease[]> {
+      for await (const peers of manager.watchPeers(own, signal))
+        yield (listed.get(node) ?? 0) > 0 ? [...peers, own] : peers;
+    },
+  }),
+};
+
+/**
+ * An agent without a lease says that it is healthy, as the reference does from its start on.
+ * Source: flannel main.go mustRunHealthz.
+ */
+export const readyWithoutItsKey: Mutation = {
+  wrapSubnetManager: (manager) => ({
+    ...verbsOf(manager),
+    keepLease: (lease, _onHeld, signal) => manager.keepLease(lease, () => undefined, signal),
+  }),
+};
+
+function verbsOf(manager: SubnetManager): SubnetManager {
+  return {
     name: manager.name,
     networkConfig: (signal) => manager.networkConfig(signal),
     previousLeases: (publicIps, signal) => manager.previousLeases(publicIps, signal),
     publish: (attributes, signal) => manager.publish(attributes, signal),
     acquireLease: (...words) => manager.acquireLease(...words),
-    keepLease: (lease, signal) => manager.keepLease(lease, signal),
-    async *watchPeers(own, signal): AsyncGenerator<readonly Lease[]> {
-      for await (const peers of manager.watchPeers(own, signal))
-        yield (listed.get(node) ?? 0) > 0 ? [...peers, own] : peers;
-    },
+    keepLease: (lease, onHeld, signal) => manager.keepLease(lease, onHeld, signal),
+    watchPeers: (own, signal) => manager.watchPeers(own, signal),
     reconnect: () => manager.reconnect(),
     close: () => manager.close(),
-  }),
-};
+  };
+}

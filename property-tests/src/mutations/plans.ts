@@ -77,6 +77,14 @@ export function reservation(seed: number): Plan {
   return directed(seed, { nodes: 3, range: "roomy" }, [fault("reserve", seed, 60)]);
 }
 
+/** A key is deleted while the store takes nothing in, so that its owner cannot take it again. */
+export function lossWhileFull(seed: number): Plan {
+  return directed(seed, { nodes: 3, range: "roomy" }, [
+    fault("no-space", seed, 20, 60),
+    fault("delete-key", seed, 40),
+  ]);
+}
+
 /** An operator gives a subnet to another node. */
 export function foreignOverwrite(seed: number): Plan {
   return directed(seed, { nodes: 3, range: "roomy" }, [fault("overwrite", seed, 60)]);

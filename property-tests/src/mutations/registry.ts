@@ -61,4 +61,5 @@ export const KNOWN_BUGS: readonly KnownBug[] = [
   { name: "never takes a lost key again", row: "B10", invariant: "B10", wrap: { wrapStore: write.neverTakesAgain }, plan: plans.revokedLease, undirected: 3 },
   { name: "removes a route of others", row: "D2", invariant: "D2", wrap: { wrapKernel: kernel.removesForeignRoute }, plan: plans.restart, undirected: 1 },
   { name: "deaf to its own key", row: "B1", invariant: "B1", wrap: { wrapStore: read.deafToOwnKey }, plan: plans.foreignOverwrite, undirected: 3 },
+  { name: "is ready without its key", row: "B1", invariant: "B1", wrap: manager.readyWithoutItsKey, plan: plans.lossWhileFull, undirected: 100 },
 ];

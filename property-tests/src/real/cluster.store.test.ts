@@ -105,7 +105,7 @@ requires("etcd")("a cluster of three etcd members", () => {
     );
 
   const keep = ({ manager, stop }: Node, lease: Lease): Promise<unknown> =>
-    manager.keepLease(lease, stop.signal).catch((error: unknown) => error);
+    manager.keepLease(lease, () => undefined, stop.signal).catch((error: unknown) => error);
 
   const follow = async ({ manager, stop, peers }: Node, own: Lease): Promise<void> => {
     for await (const set of manager.watchPeers(own, stop.signal)) peers.push(set);

@@ -205,7 +205,7 @@ export class AgentLife implements AgentProcess {
         this.node.world.observer.leased(this);
         return this.lease;
       },
-      keepLease: (lease, signal) => inner.keepLease(lease, signal),
+      keepLease: (lease, onHeld, signal) => inner.keepLease(lease, onHeld, signal),
       publish: (attributes, signal) => inner.publish(attributes, signal),
       async *watchPeers(own, signal) {
         for await (const peers of inner.watchPeers(own, signal)) {

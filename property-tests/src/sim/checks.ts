@@ -217,7 +217,8 @@ export class Checks implements Observer {
       node.troubledAtMs <= Math.max(0, lostMs - RECOVERED_MS) &&
       node.uplink.state === "open" &&
       !this.#isLossy(node) &&
-      this.faults?.hinders(node) !== true;
+      this.faults?.hearsLate(node) !== true;
+    // Though a full store lets nobody take a key again: what is gone can be heard and said.
     time.after(NOT_READY_MS, () => {
       if (!undisturbed()) return;
       const holds = !agent.ready || this.memory(agent).lostMs !== lostMs;
@@ -225,7 +226,7 @@ export class Checks implements Observer {
     });
     if (this.#live.has(key)) return;
     time.after(TAKEN_AGAIN_MS, () => {
-      if (!undisturbed()) return;
+      if (!undisturbed() || this.faults?.storeFull === true) return;
       this.check(
         "B10",
         this.#live.has(key) || this.memory(agent).lostMs !== lostMs,

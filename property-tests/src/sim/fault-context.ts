@@ -74,7 +74,12 @@ export class FaultContext {
 
   /** Whether a node that reaches the store still cannot do there what it must. */
   hinders(node: SimNode): boolean {
-    return this.storeFull || (node.member !== undefined && this.late.has(node.member));
+    return this.storeFull || this.hearsLate(node);
+  }
+
+  /** Whether what a node hears from the store, it hears late. */
+  hearsLate({ member }: SimNode): boolean {
+    return member !== undefined && this.late.has(member);
   }
 
   /**

@@ -209,7 +209,9 @@ requires("etcd")("leases in a real etcd", () => {
       const own = await acquire(manager, "192.0.2.1", networkConfig(), {
         4: cidrOf("10.3.6.0/24"),
       });
-      const keeping = manager.keepLease(own, stop.signal).catch((error: unknown) => error);
+      const keeping = manager
+        .keepLease(own, () => undefined, stop.signal)
+        .catch((error: unknown) => error);
       await remove("subnets/10.3.6.0-24");
       await until(2000, "the key", async () => (await entries()).length === 1);
       await put("subnets/10.3.6.0-24", valueOf("192.0.2.9"));
@@ -220,7 +222,9 @@ requires("etcd")("leases in a real etcd", () => {
     test("A3, B3': a changed address is published under the same key, never one of another lease", async () => {
       const nodes = ["192.0.2.1", "192.0.2.2"].map((publicIp) => ({ publicIp, manager: open() }));
       for (const { publicIp, manager } of nodes)
-        manager.keepLease(await acquire(manager, publicIp), stop.signal).catch(() => undefined);
+        manager
+          .keepLease(await acquire(manager, publicIp), () => undefined, stop.signal)
+          .catch(() => undefined);
       const before = await entries();
       const rivals = await Promise.all(
         nodes.map(({ manager }) => manager.publish(attributesOf("192.0.2.7"), stop.signal)),
@@ -236,7 +240,9 @@ requires("etcd")("leases in a real etcd", () => {
     test("B5: a lease of three seconds outlives six", async () => {
       const manager = open({ leaseTtlSeconds: 3 });
       const own = await acquire(manager, "192.0.2.1");
-      const keeping = manager.keepLease(own, stop.signal).catch((error: unknown) => error);
+      const keeping = manager
+        .keepLease(own, () => undefined, stop.signal)
+        .catch((error: unknown) => error);
       const { revision } = await operator.range({ key: prefix });
       const endMs = performance.now() + 6000;
       const { key } = (await entries())[0] ?? { key: "" };

@@ -95,10 +95,11 @@ export class EtcdSubnetManager implements SubnetManager, AsyncDisposable {
     return lease;
   }
 
-  keepLease(lease: Lease, signal: AbortSignal): Promise<never> {
+  keepLease(lease: Lease, onHeld: (held: boolean) => void, signal: AbortSignal): Promise<never> {
     const key = this.#context.keys.subnets + formatSubnetKey(lease.subnets);
     const claim = this.#claim?.key === key ? this.#claim : undefined;
-    return keepLease(this.#context, { lease, claim, publications: this.#publications }, signal);
+    const kept = { lease, claim, publications: this.#publications, onHeld };
+    return keepLease(this.#context, kept, signal);
   }
 
   async publish(attributes: LeaseAttributes, signal: AbortSignal): Promise<Lease | undefined> {

@@ -17,11 +17,14 @@ let node: BenchNode;
 let lease: Lease;
 /** What `keepLease` ended with. */
 let ended: { readonly error: unknown } | undefined;
+/** What it said of whether we hold the lease, in turn. */
+let said: boolean[];
 
 beforeEach(() => {
   bench = new MemoryBench();
   node = bench.open();
   ended = undefined;
+  said = [];
 });
 
 afterEach(() => bench.close());
@@ -41,7 +44,9 @@ async function keep(): Promise<void> {
 }
 
 function keepOn(): void {
-  node.subnetManager.keepLease(lease, bench.signal).catch((error: unknown) => (ended = { error }));
+  node.subnetManager
+    .keepLease(lease, (held) => void said.push(held), bench.signal)
+    .catch((error: unknown) => (ended = { error }));
 }
 
 const messages = (): string[] => node.lines.map((line) => `${line.level}: ${line.message}`);
@@ -164,6 +169,47 @@ describe("loss", () => {
     expect(ended).toBeUndefined();
   });
 
+  test("B1: is said at once, and taken back with the key", async () => {
+    await keep();
+    expect(said).toEqual([]);
+    remove();
+    await bench.clock.advance(1000);
+    expect(said).toEqual([false, true]);
+  });
+
+  test("B1: is said while a full store lets nobody take it again", async () => {
+    await keep();
+    bench.database.setOutOfSpace(true);
+    remove();
+    await bench.clock.advance(60_000);
+    expect(said).toEqual([false]);
+    expect(bench.keys).toEqual([]);
+    bench.database.setOutOfSpace(false);
+    await bench.clock.advance(60_000);
+    expect(said).toEqual([false, true]);
+    expect(bench.keys).toHaveLength(1);
+    expect(ended).toBeUndefined();
+  });
+
+  test("B1: is said even while other data wait to be written", async () => {
+    await keep();
+    bench.database.setOutOfSpace(true);
+    node.subnetManager.publish(attributesOf("192.0.2.5"), bench.signal).catch(() => undefined);
+    await bench.clock.advance(10_000);
+    remove();
+    await bench.clock.advance(1000);
+    expect(said).toEqual([false]);
+  });
+
+  test("B1: is said when a read does not tell to whom it went", async () => {
+    await keep();
+    node.store.fail(Number.POSITIVE_INFINITY, "range");
+    bench.put(KEY, valueOf("192.0.2.9"));
+    await bench.clock.advance(1000);
+    expect(said).toEqual([false]);
+    expect(ended).toBeUndefined();
+  });
+
   test("an expired etcd lease likewise", async () => {
     await keep();
     bench.database.expireLease("1");
@@ -243,6 +289,7 @@ describe("an own key that somebody else writes", () => {
     expect(bench.keys).toEqual([`subnets/${KEY} ${valueOf("192.0.2.1")} [none]`]);
     expect(bench.database.leaseIds).toEqual([]);
     expect(ended).toBeUndefined();
+    expect(said).toEqual([]);
   });
 
   test.each([true, false])(

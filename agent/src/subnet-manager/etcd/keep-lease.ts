@@ -1,27 +1,19 @@
-import { AgentError } from "../../core/errors.ts";
-import { FAMILIES, overlaps } from "../../core/ip.ts";
 import { Latest, firstOf } from "../../core/latest.ts";
 import { formatLeaseValue } from "../../core/lease-json.ts";
 import { type Lease, equalAttributes } from "../../core/lease.ts";
 import { formatSubnetKey } from "../../core/subnet-key.ts";
 import { jitteredMs } from "../../system/random.ts";
-import {
-  type Claim,
-  leasedClaim,
-  nothingWritten,
-  reservationClaim,
-  stillFree,
-  unchanged,
-} from "./claim.ts";
-import { identityOf, ownLeases } from "./claim-plan.ts";
+import { type Claim, leasedClaim, nothingWritten, reservationClaim, unchanged } from "./claim.ts";
+import { identityOf } from "./claim-plan.ts";
 import { type ConditionalPut, type PutOutcome, conditionalPut, tryPut } from "./conditional-put.ts";
 import type { StoreContext } from "./context.ts";
 import { followRange } from "./follow-range.ts";
-import { type Grant, SpareGrant, renewAfterMs, renewAgainMs, revokeLease } from "./grant.ts";
+import { type Grant, renewAfterMs, renewAgainMs, revokeLease } from "./grant.ts";
 import type { KeyValue, LeaseId } from "./key-value-store.ts";
 import { type StoredLeases, readLease, readLeases } from "./lease-entries.ts";
 import { isOutage, untilAnswered } from "./outage.ts";
 import { type Publication, planPublication } from "./publication.ts";
+import { isLeaseGone, lostTo, takeAgain } from "./take-again.ts";
 
 /** What is kept, and what is to be said in it from now on. */
 export interface Kept {
@@ -29,13 +21,14 @@ export interface Kept {
   /** What `acquireLease` knows of it; undefined when another run acquired it. */
   readonly claim: Claim | undefined;
   readonly publications: Latest<Publication>;
+  /** Told when the store has the lease no more, and when it has it again. */
+  readonly onHeld: (held: boolean) => void;
 }
 
 /** Source: flannel pkg/subnet/etcd/subnet.go, spec 03 section 6. */
 const RENEW_AGAIN_MS = 60_000;
-/** Longest wait after a lost race for our own subnet. */
+/** Longest wait after a lost race for the revision. */
 const RACE_WINDOW_MS = 100;
-const RACE_WINDOW_LAST_MS = 1000;
 
 /**
  * Keeps a lease: renews it by the monotonic clock, whatever the watch says, and looks at once when its key changes.
@@ -53,27 +46,34 @@ const RACE_WINDOW_LAST_MS = 1000;
  */
 export async function keepLease(
   context: StoreContext,
-  { lease, claim, publications }: Kept,
+  { lease, claim, publications, onHeld }: Kept,
   signal: AbortSignal,
 ): Promise<never> {
   const stop = new AbortController();
   const stopped = AbortSignal.any([signal, stop.signal]);
   const key = context.keys.subnets + formatSubnetKey(lease.subnets);
   const seen = new Latest<KeyValue | undefined>();
+  const keeper = new LeaseKeeper(context, { lease, publications }, key, seen);
+  // From what is seen, since the keeper itself may be waiting for an answer to something else.
+  const tell = onChange<boolean>(true, onHeld);
+  const see = (entry: KeyValue | undefined): void => {
+    seen.set(entry);
+    tell(keeper.isOurs(entry));
+  };
   const following = followRange(
     context,
     { key },
     {
-      list: ({ entries }) => seen.set(entries[0]),
+      list: ({ entries }) => see(entries[0]),
       change: (events) => {
         const last = events.at(-1);
-        seen.set(last?.type === "put" ? last.entry : undefined);
+        see(last?.type === "put" ? last.entry : undefined);
       },
     },
     stopped,
   ).catch((error: unknown) => seen.fail(error));
   try {
-    return await new LeaseKeeper(context, { lease, publications }, key, seen).run(claim, signal);
+    return await keeper.run(claim, signal);
   } finally {
     stop.abort(new Error("the lease is no longer kept"));
     await following;
@@ -95,7 +95,7 @@ class LeaseKeeper {
 
   constructor(
     context: StoreContext,
-    { lease, publications }: Omit<Kept, "claim">,
+    { lease, publications }: Pick<Kept, "lease" | "publications">,
     key: string,
     seen: Latest<KeyValue | undefined>,
   ) {
@@ -118,6 +118,20 @@ class LeaseKeeper {
       else if (this.#publications.version > this.#answered)
         claim = await this.#publish(claim, signal);
     }
+  }
+
+  /** Whether an entry under our key says that it is ours; one that names no owner is nobody's, and is replaced. */
+  isOurs(entry: KeyValue | undefined): boolean {
+    if (entry === undefined) return false;
+    const read = readLease(this.#context.keys, entry, this.#context.unreadable);
+    const owner = read === undefined ? undefined : identityOf(read);
+    return owner === undefined || this.#identities.includes(owner);
+  }
+
+  /** As published, and as it is about to be. */
+  get #identities(): readonly (string | undefined)[] {
+    const { attributes } = this.#publications.value ?? {};
+    return [identityOf(this.#lease), attributes === undefined ? undefined : identityOf(attributes)];
   }
 
   /** Until the key changed, other data are to be published, or it is time. */
@@ -338,67 +352,18 @@ class LeaseKeeper {
 
   /** Claims the same subnet anew unless somebody else took it meanwhile. @throws AgentError "lease-lost" */
   async #takeAgain(signal: AbortSignal): Promise<Claim> {
-    const { store, keys, clock, random, log } = this.#context;
-    const grants = new SpareGrant(this.#context);
-    try {
-      for (let windowMs = RACE_WINDOW_MS; ;) {
-        // Older than the list, as for a first claim: a store restored in between refuses it then.
-        const grant = grants.fresh;
-        if (grant === undefined) {
-          await grants.take(signal);
-          continue;
-        }
-        const list = await untilAnswered(
-          this.#context,
-          () => store.range({ prefix: keys.subnets }, { signal }),
-          signal,
-        );
-        if (list.entries.some((entry) => entry.key === this.#key))
-          return await this.#look(undefined, signal);
-        const stored = readLeases(keys, list.entries, this.#context.unreadable);
-        const { attributes } = this.#planned(stored);
-        const lease = { ...attributes, subnets: this.#lease.subnets };
-        this.#refuseIfTaken(stored, lease);
-        const put = {
-          ...this.#put({ key: this.#key, modRevision: 0 }, grant.leaseId),
-          value: formatLeaseValue(lease),
-          conditions: stillFree(this.#context, this.#key, list.revision),
-        };
-        const outcome = await conditionalPut(this.#context, put, signal).catch((error: unknown) => {
-          grants.forget();
-          if (isLeaseGone(error)) return { done: false, open: false } as const;
-          throw error;
-        });
-        if (outcome.done) {
-          this.#lease = lease;
-          log.info({ key: this.#key }, "took the same subnet again");
-          return leasedClaim(this.#context, this.#done(outcome.modRevision), grants.use());
-        }
-        if (outcome.open) await grants.giveBack();
-        // After a restore all nodes race at once, and one of them wins a round.
-        await clock.sleep(random.integer(windowMs), signal);
-        windowMs = Math.min(2 * windowMs, RACE_WINDOW_LAST_MS);
-      }
-    } finally {
-      await grants.giveBack();
-    }
-  }
-
-  #refuseIfTaken(stored: StoredLeases, lease: Lease): void {
-    const ours = lease.subnets;
-    const taken = stored.taken.find(({ subnets }) =>
-      FAMILIES.some((family) => {
-        const [mine, other] = [ours[family], subnets[family]];
-        return mine !== undefined && other !== undefined && overlaps(mine, other);
+    const wish = {
+      key: this.#key,
+      lease: (stored: StoredLeases) => ({
+        ...this.#planned(stored).attributes,
+        subnets: this.#lease.subnets,
       }),
-    );
-    if (taken !== undefined) {
-      const owner = stored.leases.find(({ entry }) => entry.key === taken.key);
-      throw lostTo(taken.key, owner?.lease);
-    }
-    const identity = identityOf(lease);
-    const other = identity === undefined ? undefined : ownLeases(stored, identity)[0];
-    if (other !== undefined) throw lostTo(other.entry.key, other.lease);
+    };
+    const taken = await takeAgain(this.#context, wish, signal);
+    if (taken === undefined) return this.#look(undefined, signal);
+    this.#lease = taken.lease;
+    this.#context.log.info({ key: this.#key }, "took the same subnet again");
+    return taken.claim;
   }
 
   /** Gives back the etcd lease of a claim that is over, unless the key still hangs on it. */
@@ -417,14 +382,12 @@ function isAsClaimed(entry: KeyValue | undefined, claim: Claim): boolean {
   );
 }
 
-function isLeaseGone(error: unknown): boolean {
-  return error instanceof AgentError && error.code === "lease-lost";
-}
-
-function lostTo(key: string, owner: Lease | undefined): AgentError {
-  const who = owner === undefined ? "an entry that cannot be read" : `node ${identityOf(owner)}`;
-  return new AgentError(
-    "lease-lost",
-    `lost our subnet: ${key} belongs to ${who} now; start again to lease another subnet`,
-  );
+/** Passes on what is another value than the one before. */
+function onChange<Value>(first: Value, told: (value: Value) => void): (value: Value) => void {
+  let last = first;
+  return (value) => {
+    if (value === last) return;
+    last = value;
+    told(value);
+  };
 }

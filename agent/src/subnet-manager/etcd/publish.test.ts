@@ -42,7 +42,9 @@ async function keep(attributes: LeaseAttributes = attributesOf("192.0.2.1")): Pr
       bench.signal,
     ),
   );
-  node.subnetManager.keepLease(lease, bench.signal).catch((error: unknown) => (ended = { error }));
+  node.subnetManager
+    .keepLease(lease, () => undefined, bench.signal)
+    .catch((error: unknown) => (ended = { error }));
   await bench.clock.advance(1000);
 }
 
@@ -254,7 +256,7 @@ describe("an address that another lease has", () => {
         bench.signal,
       ),
     );
-    second.subnetManager.keepLease(other, bench.signal).catch(() => undefined);
+    second.subnetManager.keepLease(other, () => undefined, bench.signal).catch(() => undefined);
     await bench.clock.advance(1000);
     const both = [node, second].map(({ subnetManager }) =>
       subnetManager.publish(MOVED, bench.signal),
