@@ -5,6 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { NetlinkKernel } from "agent/kernel/netlink-kernel.ts";
+import type { Lease } from "agent/core/lease.ts";
 import {
   DEVICE,
   type Host,
@@ -86,10 +87,10 @@ async function sweep(): Promise<Measured> {
 
 /** The loop runs; each run one peer comes back with another hardware address. */
 async function onePeer(): Promise<Measured> {
-  const { reconciler } = await programmed();
+  const all = [...peers(count)];
+  const { reconciler } = await programmed(all);
   const stop = new AbortController();
   const running = reconciler.run(stop.signal).catch((error: unknown) => error);
-  const all = [...peers(count)];
   const found: Measured = { ours: [], block: [], changes: [] };
   for (let run = 0; run < runs; run++) {
     all[run] = peer(run + 1, run + 1);
@@ -125,10 +126,10 @@ async function memory(): Promise<Measured> {
   return { ours: [process.memoryUsage.rss() / 1024] };
 }
 
-async function programmed(): Promise<Host> {
+async function programmed(leases: readonly Lease[] = peers(count)): Promise<Host> {
   const host = await openHost(kernel);
   await host.reconciler.pass();
-  host.reconciler.setPeers(peers(count));
+  host.reconciler.setPeers(leases);
   const [refused] = await host.reconciler.pass();
   if (refused !== undefined) throw refused;
   return host;

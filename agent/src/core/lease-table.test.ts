@@ -33,6 +33,26 @@ test("changed attributes replace the old ones, also through a list", () => {
   expect(table.revision).toBe(12);
 });
 
+test("a lease that says the same as before is the same object, whatever brought it, so that nobody takes it for another", () => {
+  const table = new LeaseTable();
+  table.put("a", lease(1), 5);
+  table.put("b", lease(2), 6);
+  const before = table.snapshot();
+  table.put("a", lease(1), 7);
+  table.reset(
+    [
+      { key: "a", lease: lease(1), modRevision: 7 },
+      { key: "b", lease: lease(2, 9), modRevision: 8 },
+    ],
+    12,
+  );
+  const [first, second] = table.snapshot();
+  expect(first).toBe(before[0]);
+  expect(second).not.toBe(before[1]);
+  table.put("b", lease(2, 9), 13);
+  expect(table.snapshot()[1]).toBe(second);
+});
+
 test("a list never takes the own lease for a removed or a peer's one", () => {
   const table = new LeaseTable();
   for (const revision of [5, 9]) {

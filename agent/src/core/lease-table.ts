@@ -2,6 +2,7 @@
  * The fold of a store's events into the set of leases it holds. Events may come twice, again from an earlier point after a
  * reconnect, or in batches cut anywhere: what is older than what a key already went through is ignored.
  */
+import { equalAttributes, sameLease } from "./lease.ts";
 import type { Lease } from "./lease.ts";
 
 export interface LeaseEntry {
@@ -33,9 +34,12 @@ export class LeaseTable {
    * backup); whether a list is too old to be believed is for the caller to judge.
    */
   reset(entries: readonly LeaseEntry[], revision: number = newestOf(entries)): void {
+    const kept = entries.map(({ key, lease, modRevision }) => {
+      return { key, lease: this.#sameAsBefore(key, lease), modRevision };
+    });
     this.#entries.clear();
     this.#removed.clear();
-    for (const entry of entries) this.#entries.set(entry.key, entry);
+    for (const entry of kept) this.#entries.set(entry.key, entry);
     this.#floor = revision;
     this.#revision = revision;
   }
@@ -44,7 +48,7 @@ export class LeaseTable {
   put(key: string, lease: Lease, modRevision: number): void {
     if (modRevision < this.#appliedTo(key)) return;
     this.#removed.delete(key);
-    this.#entries.set(key, { key, lease, modRevision });
+    this.#entries.set(key, { key, lease: this.#sameAsBefore(key, lease), modRevision });
     this.#revision = Math.max(this.#revision, modRevision);
   }
 
@@ -58,12 +62,20 @@ export class LeaseTable {
     this.#forgetOldest();
   }
 
-  /** The leases in the order of their keys, without the one under `ownKey`. */
+  /** The leases in the order of their keys, without the one under `ownKey`; one that says the same as before is the same object. */
   snapshot(ownKey?: string): readonly Lease[] {
     return [...this.#entries.values()]
       .filter(({ key }) => key !== ownKey)
       .toSorted((a, b) => (a.key < b.key ? -1 : 1))
       .map(({ lease }) => lease);
+  }
+
+  /** The object of before where it says the same: a list or a renewal of thousands must not look like thousands of changes. */
+  #sameAsBefore(key: string, lease: Lease): Lease {
+    const before = this.#entries.get(key)?.lease;
+    const isSame =
+      before !== undefined && sameLease(before, lease) && equalAttributes(before, lease);
+    return isSame ? before : lease;
   }
 
   #appliedTo(key: string): number {

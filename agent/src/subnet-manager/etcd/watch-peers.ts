@@ -1,6 +1,6 @@
 import { Latest, firstOf } from "../../core/latest.ts";
 import { LeaseTable } from "../../core/lease-table.ts";
-import { type Lease, equalAttributes, sameLease } from "../../core/lease.ts";
+import type { Lease } from "../../core/lease.ts";
 import { formatSubnetKey } from "../../core/subnet-key.ts";
 import { identityOf } from "./claim-plan.ts";
 import type { StoreContext } from "./context.ts";
@@ -83,15 +83,7 @@ function isSameNode(peer: Lease, own: Pick<Lease, "publicIps">): boolean {
   return identity !== undefined && identityOf(peer) === identity;
 }
 
+/** Leases that say the same are the same objects, as the table keeps them. */
 function equalPeers(a: readonly Lease[], b: readonly Lease[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every((lease, index) => {
-      const other = b[index];
-      return (
-        other !== undefined &&
-        (lease === other || (sameLease(lease, other) && equalAttributes(lease, other)))
-      );
-    })
-  );
+  return a.length === b.length && a.every((lease, index) => lease === b[index]);
 }
