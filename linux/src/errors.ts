@@ -3,6 +3,8 @@ import { constants } from "node:os";
 /** A value that cannot be written as a netlink message, or bytes that cannot be read as one. */
 export class CodecError extends Error {
   override readonly name = "CodecError";
+  /** As the kernel names a value that it cannot take. */
+  readonly code = "EINVAL";
 }
 
 /** EAGAIN and EOPNOTSUPP have second names with the same number; these are the kernel's. */

@@ -61,7 +61,7 @@ export {
 } from "./route-events.ts";
 export type { RouteHop } from "./route-hop.ts";
 export type { RouteLookup } from "./route-lookup.ts";
-export { RouteSocket, type RouteSocketOptions } from "./route-socket.ts";
+export { type Refusal, RouteSocket, type RouteSocketOptions } from "./route-socket.ts";
 export {
   BOOT_PROTOCOL,
   MAIN_TABLE,

@@ -3,16 +3,29 @@ import { CodecError } from "./errors.ts";
 
 const MAC_BYTES = 6;
 
+const COLON = 0x3a;
+const ZERO = 0x30;
+const SMALL_A = 0x61;
+
 /** @throws CodecError */
 export function parseMac(text: string): Uint8Array {
-  if (!/^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/.test(text)) {
-    throw new CodecError(`${JSON.stringify(text)} is not a MAC in lower-case colon hex`);
-  }
   const bytes = new Uint8Array(MAC_BYTES);
-  for (let i = 0; i < MAC_BYTES; i += 1) {
-    bytes[i] = Number.parseInt(text.slice(i * 3, i * 3 + 2), 16);
+  let valid = text.length === MAC_BYTES * 3 - 1;
+  for (let i = 0; valid && i < MAC_BYTES; i += 1) {
+    const at = i * 3;
+    const high = hexDigit(text.charCodeAt(at));
+    const low = hexDigit(text.charCodeAt(at + 1));
+    valid = high >= 0 && low >= 0 && (i === 0 || text.charCodeAt(at - 1) === COLON);
+    bytes[i] = high * 16 + low;
   }
+  if (!valid) throw new CodecError(`${JSON.stringify(text)} is not a MAC in lower-case colon hex`);
   return bytes;
+}
+
+/** Negative for what is no digit, or in upper case. */
+function hexDigit(code: number): number {
+  if (code >= ZERO && code < ZERO + 10) return code - ZERO;
+  return code >= SMALL_A && code < SMALL_A + 6 ? code - SMALL_A + 10 : -1;
 }
 
 const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) =>

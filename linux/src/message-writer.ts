@@ -57,6 +57,12 @@ export class MessageWriter {
     this.#claim(align(length) - length);
   }
 
+  /** Takes back what was written since the last `beginMessage`. */
+  abandonMessage(): void {
+    this.#bytes.fill(0, this.#messageStart, this.#length);
+    this.#length = this.#messageStart;
+  }
+
   u8(what: string, value: number): void {
     checkInteger(what, value, 0xff);
     const at = this.#claim(1);

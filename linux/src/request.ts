@@ -34,14 +34,23 @@ export function words(
   return spoken.join(" ");
 }
 
-/** Writes a whole message. @throws CodecError that names the request */
-export function encodeRequest(writer: MessageWriter, request: Request, sequence: number): void {
+/**
+ * Writes a whole message, or nothing.
+ * @returns why it cannot be written, naming the request; undefined when it was
+ */
+export function encodeRequest(
+  writer: MessageWriter,
+  request: Request,
+  sequence: number,
+): CodecError | undefined {
   writer.beginMessage(request.messageType, request.flags, sequence);
   try {
     request.encode(writer);
   } catch (error) {
     if (!(error instanceof CodecError)) throw error;
-    throw new CodecError(`cannot ${request.describe()}: ${error.message}`, { cause: error });
+    writer.abandonMessage();
+    return new CodecError(`cannot ${request.describe()}: ${error.message}`, { cause: error });
   }
   writer.endMessage();
+  return undefined;
 }

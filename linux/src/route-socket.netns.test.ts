@@ -396,15 +396,17 @@ requires("netns", "vxlan")("refusals", () => {
     });
   });
 
-  test("a request that cannot be written keeps the others from being sent", async () => {
+  test("a request that cannot be written is not sent, and says so in its place", async () => {
     using fixture = await Fixture.withLinks();
     const { socket } = fixture;
     const good: Route = { destination: "10.1.0.0/16", type: "blackhole", protocol: 99 };
-    const batch = socket.execute([putRoute(good), putRoute({ destination: "10.1.0.0" })]);
-    await expect(batch).rejects.toThrow(CodecError);
-    expect(await socket.routes({ protocol: 99 })).toEqual([]);
-    await must(socket, putRoute(good));
+    const bad = { destination: "10.1.0.0" };
+    const results = await socket.execute([putRoute(bad), putRoute(good), putRoute(bad)]);
+    expect(results).toEqual([expect.any(CodecError), undefined, expect.any(CodecError)]);
+    expect(results[0]?.message).toContain("cannot put route 10.1.0.0");
     expect(await socket.routes({ protocol: 99 })).toHaveLength(1);
+    expect(await socket.execute([putRoute(bad)])).toEqual([expect.any(CodecError)]);
+    await expect(socket.routeTo(["10.1.0.0", "nonsense"])).rejects.toThrow(CodecError);
   });
 
   test("a namespace that is not there", () => {

@@ -66,6 +66,9 @@ const MAX_DUMP_ATTEMPTS = 20;
 
 const NOTHING = (): void => undefined;
 
+/** What became of a request: done, refused by the kernel, or impossible to write. */
+export type Refusal = NetlinkError | CodecError | undefined;
+
 export interface RouteSocketOptions {
   /** Path of the network namespace to act in, `/run/netns/a`; absent for the process's own. */
   readonly namespace?: string;
@@ -108,11 +111,11 @@ export class RouteSocket {
   }
 
   /**
-   * Asks for many things at once, in order; a refusal does not stop the following ones.
-   * @returns for each request what the kernel refused, or undefined
-   * @throws CodecError for a request that cannot be written, before any is sent
+   * Asks for many things at once, in order; a refusal does not stop the following ones. They are written down before this returns, while
+   * the kernel may still be busy with what was asked before.
+   * @returns for each request what the kernel refused, why it could not be sent, or undefined
    */
-  execute(requests: readonly Request[]): Promise<readonly (NetlinkError | undefined)[]> {
+  execute(requests: readonly Request[]): Promise<readonly Refusal[]> {
     return this.#ask(requests, NOTHING);
   }
 
@@ -122,7 +125,8 @@ export class RouteSocket {
     const [refusal] = await this.#ask([getLink(reference)], (_, message) => {
       link = decodeLink(message) ?? link;
     });
-    if (refusal !== undefined && refusal.code !== "ENODEV") throw refusal;
+    if (refusal instanceof NetlinkError && refusal.code === "ENODEV") return undefined;
+    if (refusal !== undefined) throw refusal;
     return link;
   }
 
@@ -191,6 +195,7 @@ export class RouteSocket {
   /**
    * The way packets to these addresses would take: one answer each, the kernel's refusal
    * (ENETUNREACH) where there is none.
+   * @throws CodecError for text that is not an address
    */
   async routeTo(addresses: readonly string[]): Promise<readonly (RouteLookup | NetlinkError)[]> {
     const found: (RouteLookup | NetlinkError | undefined)[] = [];
@@ -199,6 +204,7 @@ export class RouteSocket {
     });
     return addresses.map((address, index) => {
       const answer = refusals[index] ?? found[index];
+      if (answer instanceof CodecError) throw answer;
       if (answer === undefined) throw new CodecError(`no answer about the route to ${address}`);
       return answer;
     });
@@ -208,13 +214,14 @@ export class RouteSocket {
   async #ask(
     requests: readonly Request[],
     reply: (index: number, message: MessageReader) => void,
-  ): Promise<readonly (NetlinkError | undefined)[]> {
-    const results: (NetlinkError | undefined)[] = requests.map(() => undefined);
-    if (requests.length === 0) return results;
+  ): Promise<readonly Refusal[]> {
+    if (requests.length === 0) return [];
     const first = this.#claimSequences(requests.length);
     const writer = new MessageWriter();
-    for (const [index, request] of requests.entries())
-      encodeRequest(writer, request, first + index);
+    const results: Refusal[] = requests.map((request, index) =>
+      encodeRequest(writer, request, first + index),
+    );
+    if (writer.bytes.length === 0) return results;
     const received = await this.#exchange(writer.bytes, true, areQuick(requests));
     const message = new MessageReader(received);
     while (message.next()) {

@@ -84,6 +84,8 @@ interface Candidate {
   readonly problem: string | undefined;
   /** While no sound subnet is around it. */
   plan: PeerPlan | { readonly refused: string } | undefined;
+  /** Key of the plan's claim in `#claims`. */
+  claim: string | undefined;
   /** What is wished for it now. */
   objects: readonly KernelObject[];
   rejection: string | undefined;
@@ -103,8 +105,8 @@ export class PeerPlans {
   readonly #wishes: Wishes;
   readonly #candidates = new Map<Lease, readonly Candidate[]>();
   readonly #sound: ReadonlyMap<Family, SubnetIndex<Candidate>>;
-  /** By family and `claim.what`. */
-  readonly #claims = new Map<string, Set<Candidate>>();
+  /** By family and `claim.what`; as a rule there is one holder. */
+  readonly #claims = new Map<string, Candidate[]>();
   readonly #routes = new Map<Ip, RouteLookup>();
   #planned = 0;
 
@@ -181,6 +183,7 @@ export class PeerPlans {
         peer,
         problem: peerProblem(peer, this.#planner, own),
         plan: undefined,
+        claim: undefined,
         objects: NOTHING,
         rejection: undefined,
         warning: undefined,
@@ -232,24 +235,28 @@ export class PeerPlans {
     else if (candidate.plan === undefined) {
       candidate.plan = this.#ask(candidate.peer);
       const claim = claimOf(candidate);
+      candidate.claim = claim;
       if (claim === undefined) return;
       const holders = this.#claims.get(claim);
-      if (holders === undefined) this.#claims.set(claim, new Set([candidate]));
+      if (holders === undefined) this.#claims.set(claim, [candidate]);
       else {
-        holders.add(candidate);
+        holders.push(candidate);
         claims.add(claim);
       }
     }
   }
 
   #withdraw(candidate: Candidate, claims: Set<string>): void {
-    const claim = claimOf(candidate);
+    const { claim } = candidate;
     candidate.plan = undefined;
+    candidate.claim = undefined;
     if (claim === undefined) return;
-    const holders = this.#claims.get(claim);
-    holders?.delete(candidate);
-    if (holders?.size === 0) this.#claims.delete(claim);
-    claims.add(claim);
+    const others = this.#claims.get(claim)?.filter((holder) => holder !== candidate) ?? [];
+    if (others.length === 0) this.#claims.delete(claim);
+    else {
+      this.#claims.set(claim, others);
+      claims.add(claim);
+    }
   }
 
   #ask(peer: SelectedPeer): PeerPlan | { readonly refused: string } {
@@ -299,7 +306,7 @@ export class PeerPlans {
   }
 
   #verdict(candidate: Candidate, firsts: Map<string, SelectedPeer>): Verdict {
-    const { peer, problem, plan } = candidate;
+    const { peer, problem, plan, claim } = candidate;
     if (candidate.isGone) return refused(undefined);
     if (problem !== undefined) return refused(problem);
     const outer = this.#outer(candidate);
@@ -307,7 +314,6 @@ export class PeerPlans {
       return refused(`subnet ${peer.subnet} overlaps ${outer.subnet} of ${outer.publicIp}`);
     assert(plan !== undefined, "a peer that nothing keeps out has a plan");
     if ("refused" in plan) return refused(plan.refused);
-    const claim = claimOf(candidate);
     const first = claim === undefined ? peer : this.#firstHolder(claim, firsts);
     if (claim !== undefined && first.publicIp !== plan.claim?.holder)
       return refused(`${plan.claim?.what} is that of ${first.subnet} at ${first.publicIp}`);
@@ -316,10 +322,12 @@ export class PeerPlans {
 
   /** `firsts` remembers those that were looked for before. */
   #firstHolder(claim: string, firsts: Map<string, SelectedPeer>): SelectedPeer {
+    const holders = this.#claims.get(claim) ?? [];
+    if (holders.length === 1 && holders[0] !== undefined) return holders[0].peer;
     const known = firsts.get(claim);
     if (known !== undefined) return known;
     let first: SelectedPeer | undefined;
-    for (const { peer } of this.#claims.get(claim) ?? [])
+    for (const { peer } of holders)
       if (first === undefined || compareSubnets(peer, first) < 0) first = peer;
     assert(first !== undefined, "whoever has a claim is among its holders");
     firsts.set(claim, first);

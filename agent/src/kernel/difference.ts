@@ -24,9 +24,15 @@ export interface BlockedRoute {
   readonly obstacle: Route;
 }
 
+/** A change with the identity of its object, which everything about it is looked up by. */
+export interface NamedChange {
+  readonly identity: string;
+  readonly change: Change;
+}
+
 export interface Comparison {
   /** Batches in the order to apply them; what one refuses decides what a later one may do. */
-  readonly stages: readonly (readonly Change[])[];
+  readonly stages: readonly (readonly NamedChange[])[];
   readonly blocked: readonly BlockedRoute[];
   /** What the kernel held before, by identity. */
   readonly actual: ReadonlyMap<string, readonly KernelObject[]>;
@@ -48,7 +54,8 @@ export function difference(
   actual: readonly KernelObject[],
   desired: DesiredState,
 ): readonly Change[] {
-  return finish(compare(actual, wishOf(desired))).stages.flat();
+  const { stages } = finish(compare(actual, wishOf(desired)));
+  return stages.flat().map(({ change }) => change);
 }
 
 /**
@@ -58,15 +65,16 @@ export function difference(
 export function* compare(actual: readonly KernelObject[], wish: Wish): Steps<Comparison> {
   const work = new Work(wish);
   yield* work.compare(actual);
+  const { put, remove } = work;
   const stages = [
-    [...removals(work.inTheWay), ...puts(work.put.link)],
-    [...puts(work.put.sysctl), ...puts(work.put.address), ...puts(work.put.fdb)],
-    puts(work.put.neighbour),
-    removals(work.ownGateways),
-    puts(work.put.nexthop),
-    [...work.exchanges, ...puts(work.put.route), ...removals(work.remove.route)],
-    [...removals(work.remove.nexthop), ...removals(work.remove.neighbour)],
-    [...removals(work.remove.fdb), ...removals(work.remove.address), ...removals(work.remove.link)],
+    [...work.inTheWay, ...put.link],
+    [...put.sysctl, ...put.address, ...put.fdb],
+    put.neighbour,
+    work.ownGateways,
+    put.nexthop,
+    [...work.exchanges, ...put.route, ...remove.route],
+    [...remove.nexthop, ...remove.neighbour],
+    [...remove.fdb, ...remove.address, ...remove.link],
   ];
   return {
     stages: stages.filter((stage) => stage.length > 0),
@@ -75,18 +83,18 @@ export function* compare(actual: readonly KernelObject[], wish: Wish): Steps<Com
   };
 }
 
-type ByKind = Record<KernelObject["kind"], KernelObject[]>;
+type ByKind = Record<KernelObject["kind"], NamedChange[]>;
 
 /** One comparison while it is being made: sorts every object into what to do with it. */
 class Work {
   readonly put: ByKind = emptyByKind();
   readonly remove: ByKind = emptyByKind();
   /** Addresses of before that wished routes have as gateways: the kernel takes no gateway that is its own. */
-  readonly ownGateways: KernelObject[] = [];
+  readonly ownGateways: NamedChange[] = [];
   /** To be removed before anything is put. */
-  readonly inTheWay: KernelObject[] = [];
+  readonly inTheWay: NamedChange[] = [];
   /** Removals and puts in turn, of routes that the kernel does not replace by itself. */
-  readonly exchanges: Change[] = [];
+  readonly exchanges: NamedChange[] = [];
   readonly blocked: BlockedRoute[] = [];
   /** In dump order: the kernel allows several routes and addresses of one identity. */
   readonly actual = new Map<string, KernelObject[]>();
@@ -106,8 +114,8 @@ class Work {
 
   *compare(actual: readonly KernelObject[]): Steps<void> {
     const links = actual.filter((object) => object.kind === "link");
-    for (const object of this.#wish.objects.values()) {
-      if (object.kind === "link") this.#compareLink(object, links);
+    for (const [identity, object] of this.#wish.objects) {
+      if (object.kind === "link") this.#compareLink(identity, object, links);
       yield;
     }
     for (const link of links) this.#compareUnwantedLink(link);
@@ -116,12 +124,12 @@ class Work {
       yield;
     }
     for (const [identity, object] of this.#wish.objects) {
-      this.#compareWanted(object, this.#remaining(this.actual.get(identity) ?? []));
+      this.#compareWanted(identity, object, this.#remaining(this.actual.get(identity) ?? NONE));
       yield;
     }
     for (const [identity, objects] of this.actual) {
       if (!this.#wish.objects.has(identity))
-        this.#remaining(objects).forEach((object) => this.#drop(object));
+        this.#remaining(objects).forEach((object) => this.#drop(identity, object));
       yield;
     }
   }
@@ -131,10 +139,10 @@ class Work {
     return objects.filter((object) => this.#remains(object));
   }
 
-  #compareLink(wanted: Link, links: readonly Link[]): void {
+  #compareLink(identity: string, wanted: Link, links: readonly Link[]): void {
     const found = links.find((link) => link.name === wanted.name);
     if (found !== undefined && isSame(found, wanted)) return;
-    this.put.link.push(wanted);
+    this.put.link.push(putting(identity, wanted));
     if (found !== undefined && isCompatible(found, wanted)) {
       if (found.mac !== wanted.mac) this.#readdressed.add(wanted.name);
       return;
@@ -143,7 +151,7 @@ class Work {
     // The kernel refuses the new device while one with its name, or with its VNI and port, is there.
     for (const link of links)
       if (isExclusive(link, wanted) && this.#isOurs(link) && !this.#leaving.has(link.name)) {
-        this.inTheWay.push(link);
+        this.inTheWay.push(removing(identityOf(link), link));
         this.#leaving.add(link.name);
       }
   }
@@ -156,23 +164,26 @@ class Work {
   }
 
   #compareUnwantedLink(link: Link): void {
-    if (this.#wish.objects.has(identityOf(link)) || this.#leaving.has(link.name)) return;
+    const identity = identityOf(link);
+    if (this.#wish.objects.has(identity) || this.#leaving.has(link.name)) return;
     if (this.#wish.additive || !this.#isOurs(link)) return;
-    this.remove.link.push(link);
+    this.remove.link.push(removing(identity, link));
     this.#leaving.add(link.name);
   }
 
-  #compareWanted(wanted: KernelObject, found: readonly KernelObject[]): void {
+  #compareWanted(identity: string, wanted: KernelObject, found: readonly KernelObject[]): void {
     switch (wanted.kind) {
       case "link":
         return;
       case "route":
         return this.#compareRoute(
+          identity,
           wanted,
           found.filter((object) => object.kind === "route"),
         );
       case "address":
         return this.#compareAddress(
+          identity,
           wanted,
           found.filter((object) => object.kind === "address"),
         );
@@ -183,31 +194,33 @@ class Work {
       case "fdb":
       case "nexthop":
     }
-    if (!found.some((object) => isSame(object, wanted))) this.put[wanted.kind].push(wanted);
+    if (!found.some((object) => isSame(object, wanted)))
+      this.put[wanted.kind].push(putting(identity, wanted));
   }
 
   /** Of several routes for one destination the kernel uses the first, and a put replaces the first. */
-  #compareRoute(wanted: Route, [first, ...others]: readonly Route[]): void {
+  #compareRoute(identity: string, wanted: Route, [first, ...others]: readonly Route[]): void {
     for (const other of others)
       // Linux refuses to make a route equal to a later one.
-      if (isSame(other, wanted)) this.inTheWay.push(other);
-      else this.#drop(other);
+      if (isSame(other, wanted)) this.inTheWay.push(removing(identity, other));
+      else this.#drop(identity, other);
     if (first !== undefined && isSame(first, wanted)) return;
     if (first !== undefined && isMadeByKernel(first))
       this.blocked.push({ wanted, obstacle: first });
     else if (first !== undefined && misleads(first, wanted))
-      this.exchanges.push(...removals([first]), ...puts([wanted]));
-    else this.put.route.push(wanted);
+      this.exchanges.push(removing(identity, first), putting(identity, wanted));
+    else this.put.route.push(putting(identity, wanted));
   }
 
-  #compareAddress(wanted: Address, found: readonly Address[]): void {
+  #compareAddress(identity: string, wanted: Address, found: readonly Address[]): void {
     for (const other of found)
       if (!isSame(other, wanted)) {
         // IPv6 does not change an address's length by a put; without its last IPv4 address a link loses its routes.
-        if (familyOf(wanted.address) === 6) this.inTheWay.push(other);
-        else this.#drop(other);
+        if (familyOf(wanted.address) === 6) this.inTheWay.push(removing(identity, other));
+        else this.#drop(identity, other);
       }
-    if (!found.some((object) => isSame(object, wanted))) this.put.address.push(wanted);
+    if (!found.some((object) => isSame(object, wanted)))
+      this.put.address.push(putting(identity, wanted));
   }
 
   /** A file that this kernel does not have; of a device that is only just made it cannot be known yet. */
@@ -215,11 +228,12 @@ class Work {
     return sysctl.optional === true && !this.#created.has(linkOfSysctl(sysctl) ?? "");
   }
 
-  #drop(object: KernelObject): void {
+  #drop(identity: string, object: KernelObject): void {
     if (this.#wish.additive || object.kind === "link" || this.#leaving.has(linkOf(object))) return;
     if (!this.#isOurs(object)) return;
-    if (object.kind === "address" && this.#isGateway(object)) this.ownGateways.push(object);
-    else this.remove[object.kind].push(object);
+    const removal = removing(identity, object);
+    if (object.kind === "address" && this.#isGateway(object)) this.ownGateways.push(removal);
+    else this.remove[object.kind].push(removal);
   }
 
   #isGateway({ address }: Address): boolean {
@@ -238,12 +252,14 @@ function misleads(found: Route, wanted: Route): boolean {
   return familyOf(wanted.destination) === 6 && wanted.onlink && found.link !== wanted.link;
 }
 
-function puts(objects: readonly KernelObject[]): Change[] {
-  return objects.map((object) => ({ action: "put", object }));
+const NONE: readonly KernelObject[] = [];
+
+function putting(identity: string, object: KernelObject): NamedChange {
+  return { identity, change: { action: "put", object } };
 }
 
-function removals(objects: readonly KernelObject[]): Change[] {
-  return objects.map((object) => ({ action: "remove", object }));
+function removing(identity: string, object: KernelObject): NamedChange {
+  return { identity, change: { action: "remove", object } };
 }
 
 function emptyByKind(): ByKind {

@@ -69,7 +69,7 @@ export class Mirror {
     await this.#slices.run(this.#remember(pass, wish));
     // Links take along what they carry, and what the kernel put on them is not known.
     this.#isKnown = !comparison.stages.some((stage) =>
-      stage.some(({ object }) => object.kind === "link"),
+      stage.some(({ change: { object } }) => object.kind === "link"),
     );
     return pass;
   }
@@ -105,10 +105,11 @@ export class Mirror {
   }
 
   #rules(mayTry: MayTry, about?: WishChanges): PassRules {
+    const isMissing = (identity: string): boolean =>
+      about?.has(identity) === false && this.#open.get(identity) === "put";
     return {
       mayTry,
-      isMissing: (identity) =>
-        about !== undefined && !about.has(identity) && this.#open.get(identity) === "put",
+      isMissing: about === undefined || this.#open.size === 0 ? undefined : isMissing,
       needed: about === undefined ? NOTHING : this.#neededBeyond(about),
       breathe: () => this.#slices.breathe(),
     };
@@ -137,11 +138,13 @@ export class Mirror {
   }
 
   *#remember(pass: Pass, wish: Wish): Steps<void> {
-    for (const change of pass.changes) {
-      const identity = identityOf(change.object);
-      this.#others.set(identity, afterChange(this.#others.get(identity) ?? [], change));
-      this.#forgetIfWished(identity, wish);
+    for (const { identity, change } of pass.done) {
       yield;
+      const before = this.#others.get(identity);
+      // As a rule the kernel held nothing of it, and has what is wished now.
+      if (before === undefined && wish.objects.get(identity) === change.object) continue;
+      this.#others.set(identity, afterChange(before ?? [], change));
+      this.#forgetIfWished(identity, wish);
     }
     const undone = [...pass.failures.map(({ change }) => change), ...pass.held, ...pass.waiting];
     for (const { action, object } of undone) this.#open.set(identityOf(object), action);

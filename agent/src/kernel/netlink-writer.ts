@@ -3,7 +3,7 @@ import {
   CodecError,
   type Link as LinuxLink,
   type LinkChanges,
-  NetlinkError,
+  type Refusal as LinuxRefusal,
   type Request,
   type RouteSocket,
   addLink,
@@ -37,6 +37,9 @@ import type { Refusal } from "./print.ts";
 /** An object that lives on a link that is there already. */
 type Carried = Exclude<KernelObject, Link | Sysctl>;
 type CarriedChange = Change & { readonly object: Carried };
+
+/** Written in about a millisecond. */
+const GROUP_CHANGES = 512;
 
 /** What the kernel says to the removal of what is not there. Source: spec 05 section 2.5. */
 const ABSENT: Record<Carried["kind"], string> = {
@@ -85,9 +88,27 @@ export class NetlinkWriter {
     return Promise.resolve({ code: "EPERM", detail: `a ${object.kind} cannot be removed` });
   }
 
+  /** Groups are written while the kernel is busy with the ones before them, and reach it in order. */
   async #applyCarried(changes: readonly CarriedChange[]): Promise<readonly ChangeResult[]> {
     if (changes.length === 0) return [];
     const links = new Map((await this.#socket.links()).map((link) => [link.name, link]));
+    const results: ChangeResult[] = [];
+    let before: Promise<readonly ChangeResult[]> = Promise.resolve([]);
+    for (let start = 0; start < changes.length; start += GROUP_CHANGES) {
+      const group = this.#applyGroup(changes.slice(start, start + GROUP_CHANGES), links);
+      // Whatever it fails with is thrown when it is its turn, unless the one before it failed.
+      group.catch(() => undefined);
+      results.push(...(await before));
+      before = group;
+    }
+    results.push(...(await before));
+    return results;
+  }
+
+  async #applyGroup(
+    changes: readonly CarriedChange[],
+    links: ReadonlyMap<string, LinuxLink>,
+  ): Promise<readonly ChangeResult[]> {
     const requests: Request[] = [];
     const refusals: (Refusal | undefined)[] = [];
     const sent: number[] = [];
@@ -99,30 +120,18 @@ export class NetlinkWriter {
         sent.push(index);
       } else if (change.action === "put") refusals[index] = obstacle;
     }
-    const answers = await this.#execute(requests);
-    for (const [position, index] of sent.entries()) refusals[index] = answers[position];
+    const answers = await this.#socket.execute(requests);
+    for (const [position, index] of sent.entries()) refusals[index] = refusalOf(answers[position]);
     return changes.map((change, index) => {
       const refusal = refusals[index];
       return result(change, isAbsence(change, refusal) ? undefined : refusal);
     });
   }
 
-  /** One refusal for each request. A value that netlink has no room for spoils a whole batch, so then they go one by one. */
-  async #execute(requests: readonly Request[]): Promise<readonly (Refusal | undefined)[]> {
-    try {
-      return (await this.#socket.execute(requests)).map(refusalOf);
-    } catch (error) {
-      if (!(error instanceof CodecError)) throw error;
-      if (requests.length === 1) return [{ code: "EINVAL", detail: error.message, cause: error }];
-    }
-    const refusals: (Refusal | undefined)[] = [];
-    for (const request of requests) refusals.push(...(await this.#execute([request])));
-    return refusals;
-  }
-
   /** All are tried; the first refusal counts. */
   async #executeAll(requests: readonly Request[]): Promise<Refusal | undefined> {
-    return (await this.#execute(requests)).find((refusal) => refusal !== undefined);
+    const refusals = await this.#socket.execute(requests);
+    return refusalOf(refusals.find((refusal) => refusal !== undefined));
   }
 
   async #putLink(link: Link): Promise<Refusal | undefined> {
@@ -256,8 +265,10 @@ function isCarried(change: Change): change is CarriedChange {
   return change.object.kind !== "link" && change.object.kind !== "sysctl";
 }
 
-function refusalOf(error: NetlinkError | undefined): Refusal | undefined {
-  return error === undefined ? undefined : { code: error.code, detail: error.detail, cause: error };
+function refusalOf(error: LinuxRefusal): Refusal | undefined {
+  if (error === undefined) return undefined;
+  const detail = error instanceof CodecError ? error.message : error.detail;
+  return { code: error.code, detail, cause: error };
 }
 
 function result(change: Change, refusal: Refusal | undefined): ChangeResult {

@@ -6,7 +6,7 @@
  */
 import { familyOf } from "../core/ip.ts";
 import type { Cidr } from "../core/ip.ts";
-import { isSameWay } from "./identity.ts";
+import { isSame, isSameWay } from "./identity.ts";
 import { ROUTE_PROTOCOL_TWILL } from "./kernel.ts";
 import type { KernelObject, Nexthop, Route } from "./kernel.ts";
 import type { Writing } from "./wishes.ts";
@@ -29,6 +29,7 @@ export interface RouteFormsOptions {
 }
 
 interface Written {
+  readonly wished: Route;
   readonly objects: readonly KernelObject[];
   /** How many wish for it. */
   count: number;
@@ -45,7 +46,8 @@ export class RouteForms implements Writing {
   /** The objects of ours that stand, and those made since, by their way. */
   readonly #nexthops = new Map<string, Nexthop>();
   readonly #taken = new Set<number>();
-  readonly #written = new Map<string, Written>();
+  /** By destination; as a rule there is one way to it. */
+  readonly #written = new Map<Cidr, readonly Written[]>();
   /** How many plain routes with a gateway each device carries. */
   readonly #plain = new Map<string, number>();
   #lastId = FIRST_ID - 1;
@@ -61,8 +63,8 @@ export class RouteForms implements Writing {
 
   write(wished: KernelObject): readonly KernelObject[] {
     if (!mayHaveNexthop(wished)) return [wished];
-    const key = keyOf(wished);
-    const known = this.#written.get(key);
+    const others = this.#written.get(wished.destination) ?? NONE;
+    const known = others.find((one) => isSame(one.wished, wished));
     if (known !== undefined) {
       known.count++;
       return known.objects;
@@ -71,18 +73,23 @@ export class RouteForms implements Writing {
     if (nexthop === undefined) this.#countPlain(wished.link, 1);
     const objects =
       nexthop === undefined ? [wished] : [{ ...wished, nexthop: nexthop.id }, nexthop];
-    this.#written.set(key, { objects, count: 1 });
+    this.#written.set(wished.destination, [...others, { wished, objects, count: 1 }]);
     return objects;
   }
 
   takeBack(wished: KernelObject): readonly KernelObject[] {
     if (!mayHaveNexthop(wished)) return [wished];
-    const key = keyOf(wished);
-    const known = this.#written.get(key);
+    const all = this.#written.get(wished.destination) ?? NONE;
+    const known = all.find((one) => isSame(one.wished, wished));
     if (known === undefined) return [wished];
     known.count--;
     if (known.count > 0) return known.objects;
-    this.#written.delete(key);
+    if (all.length === 1) this.#written.delete(wished.destination);
+    else
+      this.#written.set(
+        wished.destination,
+        all.filter((one) => one !== known),
+      );
     const [route, nexthop] = known.objects;
     if (nexthop === undefined) this.#countPlain(wished.link, -1);
     if (route?.kind === "route") this.#remember(route);
@@ -97,7 +104,8 @@ export class RouteForms implements Writing {
 
   /** Undefined for a route that is written plain. */
   #nexthopFor(wished: Route): Nexthop | undefined {
-    const known = this.#nexthops.get(wayOf(wished));
+    const way = wayOf(wished);
+    const known = this.#nexthops.get(way);
     const standing = this.#standing.get(wished.destination);
     this.#standing.delete(wished.destination);
     if (standing !== undefined && isSameWay(standing, wished)) {
@@ -105,10 +113,10 @@ export class RouteForms implements Writing {
       if (standing.nexthop === known?.id) return known;
     }
     if ((this.#plain.get(wished.link) ?? 0) < this.#from) return undefined;
-    return known ?? this.#make(wished);
+    return known ?? this.#make(wished, way);
   }
 
-  #make({ gateway, link, onlink }: Route): Nexthop {
+  #make({ gateway, link, onlink }: Route, way: string): Nexthop {
     do this.#lastId++;
     while (this.#taken.has(this.#lastId));
     const id = this.#lastId;
@@ -121,7 +129,7 @@ export class RouteForms implements Writing {
       onlink,
       protocol,
     };
-    this.#nexthops.set(wayOf(nexthop), nexthop);
+    this.#nexthops.set(way, nexthop);
     return nexthop;
   }
 
@@ -145,6 +153,8 @@ export class RouteForms implements Writing {
   }
 }
 
+const NONE: readonly Written[] = [];
+
 /** Of several routes for one destination the kernel uses the first. */
 function firstOfEach(standing: readonly KernelObject[]): Map<Cidr, Route> {
   const routes = new Map<Cidr, Route>();
@@ -160,10 +170,6 @@ function mayHaveNexthop(object: KernelObject): object is Route {
 
 function isOwn(nexthop: Nexthop): boolean {
   return nexthop.protocol === ROUTE_PROTOCOL_TWILL && nexthop.gateway !== undefined;
-}
-
-function keyOf(route: Route): string {
-  return `${route.destination} ${wayOf(route)} ${route.protocol}`;
 }
 
 function wayOf({ gateway, link, onlink }: Nexthop | Route): string {

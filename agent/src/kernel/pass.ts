@@ -1,9 +1,8 @@
 /** One pass over a kernel: applies a comparison stage by stage, and lets nothing rest on what was refused. */
 import { AgentError } from "../core/errors.ts";
-import type { BlockedRoute, Comparison } from "./difference.ts";
+import type { BlockedRoute, Comparison, NamedChange } from "./difference.ts";
 import {
   fdbIdentity,
-  identityOf,
   isCompatible,
   linkIdentity,
   neighbourIdentity,
@@ -12,8 +11,8 @@ import {
 import type { Change, Kernel, KernelObject } from "./kernel.ts";
 import { printObject } from "./print.ts";
 
-/** So many changes are written and read again in about a millisecond, and one more request is lost among them. */
-const BATCH_CHANGES = 256;
+/** Looked through in about a millisecond; the kernel's adapter cuts them smaller. */
+const BATCH_CHANGES = 2048;
 
 export interface ReconcileReport {
   /** What was changed, in order; empty when the kernel held the wish already. */
@@ -34,21 +33,17 @@ export interface ReconcileFailure {
 export interface PassRules {
   /** False for what was refused lately: it then counts as refused without being asked for again. */
   mayTry(identity: string, change: Change): boolean;
-  /** Identities beyond the comparison that are wished, and that the kernel does not hold. */
-  isMissing(identity: string): boolean;
+  /** Whether an identity beyond the comparison is wished, and the kernel does not hold it; undefined where nothing of the kind is known. */
+  readonly isMissing: ((identity: string) => boolean) | undefined;
   /** Identities that something beyond the comparison rests on. */
   readonly needed: ReadonlySet<string>;
   /** Called between batches. */
   breathe(): Promise<void>;
 }
 
-interface NamedChange {
-  readonly identity: string;
-  readonly change: Change;
-}
-
 export class Pass implements ReconcileReport {
-  readonly changes: Change[] = [];
+  /** `changes`, with what they are about. */
+  readonly done: NamedChange[] = [];
   readonly failures: ReconcileFailure[] = [];
   readonly held: Change[] = [];
   /** What was refused before and is not due yet. */
@@ -65,6 +60,10 @@ export class Pass implements ReconcileReport {
     this.#kernel = kernel;
     this.#actual = actual;
     this.#rules = rules;
+  }
+
+  get changes(): readonly Change[] {
+    return this.done.map(({ change }) => change);
   }
 
   async run({ stages, blocked }: Comparison): Promise<void> {
@@ -95,12 +94,14 @@ export class Pass implements ReconcileReport {
     }
     if (sent.length === 0) return;
     const results = await this.#kernel.apply(sent.map(({ change }) => change));
-    for (const [index, { change, error }] of results.entries())
-      if (error === undefined) this.changes.push(change);
+    for (const [index, named] of sent.entries()) {
+      const error = results[index]?.error;
+      if (error === undefined) this.done.push(named);
       else {
-        this.failures.push({ change, error });
-        this.#leave(sent[index] ?? { identity: identityOf(change.object), change });
+        this.failures.push({ change: named.change, error });
+        this.#leave(named);
       }
+    }
   }
 
   #block({ wanted, obstacle }: BlockedRoute): void {
@@ -113,9 +114,10 @@ export class Pass implements ReconcileReport {
   }
 
   #mustWait(identity: string, { action, object }: Change): boolean {
-    return action === "put"
-      ? restsOn(object).some((one) => this.#missing.has(one) || this.#rules.isMissing(one))
-      : this.#needed.has(identity) || this.#rules.needed.has(identity);
+    const { isMissing, needed } = this.#rules;
+    if (action === "remove") return this.#needed.has(identity) || needed.has(identity);
+    if (this.#missing.size === 0 && isMissing === undefined) return false;
+    return restsOn(object).some((one) => this.#missing.has(one) || isMissing?.(one) === true);
   }
 
   /** Remembers that the kernel keeps what it had in place of this change. */
@@ -131,17 +133,13 @@ export class Pass implements ReconcileReport {
 }
 
 /** Cut so that the changes of one object stay together. */
-function* batches(stage: readonly Change[]): Generator<readonly NamedChange[]> {
-  let batch: NamedChange[] = [];
-  for (const change of stage) {
-    const identity = identityOf(change.object);
-    if (batch.length >= BATCH_CHANGES && batch.at(-1)?.identity !== identity) {
-      yield batch;
-      batch = [];
-    }
-    batch.push({ identity, change });
+function* batches(stage: readonly NamedChange[]): Generator<readonly NamedChange[]> {
+  for (let start = 0; start < stage.length;) {
+    let end = Math.min(start + BATCH_CHANGES, stage.length);
+    while (end < stage.length && stage[end]?.identity === stage[end - 1]?.identity) end++;
+    yield stage.slice(start, end);
+    start = end;
   }
-  if (batch.length > 0) yield batch;
 }
 
 /** What an object is useless without. */

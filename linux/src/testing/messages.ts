@@ -20,9 +20,11 @@ export function hexOf(request: Request): string {
   return toHex(bytesOf(request));
 }
 
+/** @throws CodecError */
 export function bytesOf(request: Request): Uint8Array {
   const writer = new MessageWriter();
-  encodeRequest(writer, request, 0);
+  const problem = encodeRequest(writer, request, 0);
+  if (problem !== undefined) throw problem;
   return writer.bytes;
 }
 
