@@ -13,6 +13,7 @@ import { CryptoRandom } from "./system/crypto-random.ts";
 import { HealthServer } from "./system/health-server.ts";
 import { NodeFiles } from "./system/node-files.ts";
 import { openLog } from "./system/pino-log.ts";
+import { keepHeapSmall } from "./system/small-heap.ts";
 import type { Log } from "./system/log.ts";
 import { SystemClock } from "./system/system-clock.ts";
 
@@ -21,6 +22,7 @@ const EXIT_BAD_FLAGS = 2;
 /** A stop that hangs is cut short (invariant E4); leases and data path are kept either way. */
 const STOP_LIMIT_MS = 1_500;
 
+keepHeapSmall();
 // A connection attempt that is still under way would hold the process for seconds after everything was closed.
 process.exit(await main());
 

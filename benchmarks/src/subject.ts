@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { NetlinkKernel } from "agent/kernel/netlink-kernel.ts";
 import type { Lease } from "agent/core/lease.ts";
+import { keepHeapSmall } from "agent/system/small-heap.ts";
 import {
   DEVICE,
   type Host,
@@ -25,6 +26,8 @@ const [bench = "", countText = "", runsText = "", yardstick = ""] = process.argv
 const count = Number(countText);
 const runs = Number(runsText);
 
+// As the agent does.
+keepHeapSmall();
 makeExternalInterface();
 await using kernel = NetlinkKernel.open();
 const measured = await measure();
