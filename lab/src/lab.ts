@@ -201,6 +201,8 @@ export interface PingPair {
 export interface PingMatrix {
   readonly hosts: readonly string[];
   readonly pairs: readonly PingPair[];
+  /** Set when not every pair was asked. */
+  readonly isSample?: boolean;
 }
 
 export interface StoreEntry {

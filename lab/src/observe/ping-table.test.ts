@@ -38,4 +38,5 @@ it("counts a pair that lost any packet as failed, if it was to pass", () => {
     "n2 → n1 ipv4: 1 of 2 answered",
   ]);
   expect(summarizePings(MATRIX)).toBe("1/3 pod pairs reach each other, 2 not expected to");
+  expect(summarizePings({ ...MATRIX, isSample: true })).toContain("(a sample of all)");
 });

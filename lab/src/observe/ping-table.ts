@@ -29,7 +29,8 @@ export function summarizePings(matrix: PingMatrix): string {
   const failed = failedPairs(matrix);
   const others = matrix.pairs.length - expected.length;
   const beside = others === 0 ? "" : `, ${others} not expected to`;
-  return `${expected.length - failed.length}/${expected.length} pod pairs reach each other${beside}`;
+  const sample = matrix.isSample === true ? " (a sample of all)" : "";
+  return `${expected.length - failed.length}/${expected.length} pod pairs reach each other${beside}${sample}`;
 }
 
 /** A failing pair in words, for a list of evidence. */
