@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** flags → adapters → daemon → exit code; the only file that may end the process. */
 import { readFileSync } from "node:fs";
+import { flushCompileCache } from "node:module";
 import { AgentError } from "./core/errors.ts";
 import type { BackendDefinition } from "./backends/backend.ts";
 import * as registry from "./backends/registry.ts";
@@ -91,7 +92,11 @@ async function run(options: Options, log: Log, signal: AbortSignal): Promise<voi
         publicIpv6: options.publicIpv6,
       },
       subnetFile: options.subnetFile,
-      onReady: (now) => (ready = now),
+      onReady: (now) => {
+        ready = now;
+        // Where NODE_COMPILE_CACHE is set: at its end a process is not always asked.
+        flushCompileCache();
+      },
     },
     { subnetManager, kernel, backends: backendsByType(), files, clock, random, log },
     signal,

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { LabError } from "../errors.ts";
+import { COMPILE_CACHE } from "./compile-cache.ts";
 import { SEARCH_PATH } from "./machine.ts";
 import { RELEASE_WORD } from "./supervised.ts";
 
@@ -40,7 +41,7 @@ const SIGNAL_EXIT_BASE = 128;
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
 const GENERIC_FAILURE = 1;
 
-const ENVIRONMENT: NodeJS.ProcessEnv = { ...process.env, PATH: SEARCH_PATH };
+const ENVIRONMENT: NodeJS.ProcessEnv = { ...process.env, ...COMPILE_CACHE, PATH: SEARCH_PATH };
 
 /**
  * Runs a command, in a process group of its own, to its end.

@@ -1,0 +1,15 @@
+/** Where Node keeps compiled code of the lab and of its agents, so that the hundredth agent does not compile what the first one did. */
+import { enableCompileCache } from "node:module";
+import { fileURLToPath } from "node:url";
+
+/** Node's own name for it; whoever sets it to something else is obeyed. Source: Node's documentation of module.enableCompileCache. */
+export const COMPILE_CACHE: Readonly<Record<"NODE_COMPILE_CACHE", string>> = {
+  NODE_COMPILE_CACHE:
+    process.env["NODE_COMPILE_CACHE"] ??
+    fileURLToPath(new URL("../../../node_modules/.cache/compiled", import.meta.url)),
+};
+
+/** For what this process loads from now on; where the directory cannot be written nothing is kept. */
+export function useCompileCache(): void {
+  enableCompileCache(COMPILE_CACHE.NODE_COMPILE_CACHE);
+}
