@@ -1,27 +1,19 @@
 /** From a lease that is committed to all kernels of a lab that hold it. */
-import { execFileSync } from "node:child_process";
-import { join } from "node:path";
 import { RouteEvents } from "linux";
 import type { Comparison } from "./figures.ts";
+import { lab, type LabHost } from "./lab-program.ts";
 
-const LAB = join(import.meta.dirname, "../../lab/src/main.ts");
 const NAME = "bench";
 /** Of a lease that no host of the lab has; the lab's own begin at 10.244.1.0. */
 const SUBNET = "10.244.255.0";
 const STORE = "http://172.31.1.2:2379";
 const LIMIT_MS = 20_000;
 
-interface LabHost {
-  readonly name: string;
-  /** Of its agent, in the host's network namespace. */
-  readonly pid: number;
-}
-
 /** Each run writes the lease of a peer that is none, and takes it away again. */
 export async function measureCommits(hosts: number, runs: number): Promise<Comparison> {
-  lab("up", "--nodes", String(hosts), "--timeout", "180", "--expect", "none");
+  lab(NAME, "up", "--nodes", String(hosts), "--timeout", "180", "--expect", "none");
   try {
-    const { nodes: found } = JSON.parse(lab("ps", "--json")) as {
+    const { nodes: found } = JSON.parse(lab(NAME, "ps", "--json")) as {
       readonly nodes: readonly LabHost[];
     };
     const delays: number[] = [];
@@ -40,7 +32,7 @@ export async function measureCommits(hosts: number, runs: number): Promise<Compa
       bars: [{ text: "p99, in ms", limit: 1000 }],
     };
   } finally {
-    lab("down");
+    lab(NAME, "down");
   }
 }
 
@@ -94,7 +86,7 @@ function ask({ name }: LabHost, verb: string, body: object): number {
     if (!answer.ok) throw new Error(await answer.text());
     console.log(String(now));`;
   const node = [process.execPath, "--input-type=module", "-e", program];
-  return Number(lab("exec", name, "--", ...node)) / NS_PER_MS;
+  return Number(lab(NAME, "exec", name, "--", ...node)) / NS_PER_MS;
 }
 
 const NS_PER_MS = 1e6;
@@ -102,11 +94,4 @@ const KEY = base64(`/coreos.com/network/subnets/${SUBNET}-24`);
 
 function base64(text: string): string {
   return Buffer.from(text).toString("base64");
-}
-
-/** @returns what it printed @throws Error with what it said */
-function lab(verb: string, ...words: readonly string[]): string {
-  const end = words.includes("--") ? words.indexOf("--") : words.length;
-  const flags = [...words.slice(0, end), "--name", NAME, ...words.slice(end)];
-  return execFileSync(process.execPath, [LAB, verb, ...flags], { encoding: "utf8" });
 }

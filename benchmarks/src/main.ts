@@ -1,6 +1,6 @@
 /**
  * Measures what design.md section 10 promises of the kernel's side, each beside a yardstick in the same run: `pnpm bench [programming sweep
- * one-peer memory commit] [--peers 1000,5000,10000] [--hosts 20] [--runs 5] [--json FILE]`. Ends with 0 whatever the figures, 64 for a wrong word.
+ * one-peer memory commit lab] [--peers 1000,5000,10000] [--hosts 20] [--runs 5] [--json FILE]`. Ends with 0 whatever the figures, 64 for a wrong word.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -9,22 +9,35 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { measureCommits } from "./commit.ts";
 import { type Comparison, judge, print } from "./figures.ts";
+import { measureLab } from "./lab-up.ts";
 
-const BENCHES = ["programming", "sweep", "one-peer", "memory", "commit"] as const;
+const BENCHES = ["programming", "sweep", "one-peer", "memory", "commit", "lab"] as const;
 type Bench = (typeof BENCHES)[number];
 
 interface Settings {
   readonly benches: readonly Bench[];
   readonly peers: readonly number[];
-  readonly hosts: number;
+  /** Undefined: what suits each bench. */
+  readonly hosts: readonly number[] | undefined;
   readonly runs: number;
   readonly json: string | undefined;
 }
 
+const COMMIT_HOSTS = [20];
+const LAB_HOSTS = [10, 50, 100];
 /** Peers of the smallest cluster that memory is compared with. */
 const FEW_PEERS = 10;
 /** As many runs of a changed peer as give a median worth the name. */
 const ONE_PEER_RUNS = 21;
+
+async function inTurn<T>(
+  counts: readonly number[],
+  measure: (count: number) => Promise<T>,
+): Promise<readonly T[]> {
+  const found: T[] = [];
+  for (const count of counts) found.push(await measure(count));
+  return found;
+}
 
 type Measured = Readonly<Record<string, readonly number[]>>;
 
@@ -55,7 +68,15 @@ class Benches {
       case "memory":
         return peers.map((count) => this.#memory(count));
       case "commit":
-        return [await measureCommits(this.#settings.hosts, this.#settings.runs)];
+        return inTurn(this.#settings.hosts ?? COMMIT_HOSTS, (hosts) =>
+          measureCommits(hosts, this.#settings.runs),
+        );
+      case "lab":
+        return (
+          await inTurn(this.#settings.hosts ?? LAB_HOSTS, (hosts) =>
+            measureLab(hosts, this.#settings.runs),
+          )
+        ).flat();
     }
   }
 
@@ -139,7 +160,7 @@ function readSettings(): Settings {
     allowPositionals: true,
     options: {
       peers: { type: "string", default: "1000,5000,10000" },
-      hosts: { type: "string", default: "20" },
+      hosts: { type: "string" },
       runs: { type: "string", default: "5" },
       json: { type: "string" },
     },
@@ -157,7 +178,7 @@ function readSettings(): Settings {
   return {
     benches: benches.length === 0 ? BENCHES : benches,
     peers: values.peers.split(",").map((text) => number("peers", text, FEW_PEERS + 1)),
-    hosts: number("hosts", values.hosts, 2),
+    hosts: values.hosts?.split(",").map((text) => number("hosts", text, 2)),
     runs: number("runs", values.runs, 1),
     json: values.json,
   };
