@@ -20,7 +20,7 @@ const fenced = (library, place) =>
     { path: `node_modules/${library}/` },
   );
 
-const system = "agent/src/system/(clock|command|files|log|random)\\.ts$";
+const system = "agent/src/system/(clock|command|files|log|random|slices)\\.ts$";
 
 export default {
   forbidden: [

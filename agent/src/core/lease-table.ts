@@ -18,6 +18,8 @@ const MAX_REMOVED_KEYS = 10_000;
 
 export class LeaseTable {
   readonly #entries = new Map<string, LeaseEntry>();
+  /** Its keys in order, once somebody asked and while none came or went. */
+  #order: readonly string[] | undefined;
   /** Revision of the removal of each key that is gone, in the order they were removed. */
   readonly #removed = new Map<string, number>();
   /** Everything up to here is in the table. */
@@ -39,6 +41,7 @@ export class LeaseTable {
     });
     this.#entries.clear();
     this.#removed.clear();
+    this.#order = undefined;
     for (const entry of kept) this.#entries.set(entry.key, entry);
     this.#floor = revision;
     this.#revision = revision;
@@ -48,6 +51,7 @@ export class LeaseTable {
   put(key: string, lease: Lease, modRevision: number): void {
     if (modRevision < this.#appliedTo(key)) return;
     this.#removed.delete(key);
+    if (!this.#entries.has(key)) this.#order = undefined;
     this.#entries.set(key, { key, lease: this.#sameAsBefore(key, lease), modRevision });
     this.#revision = Math.max(this.#revision, modRevision);
   }
@@ -55,7 +59,7 @@ export class LeaseTable {
   /** A key was deleted; deleting what is absent changes nothing. */
   remove(key: string, modRevision: number): void {
     if (modRevision < this.#appliedTo(key)) return;
-    this.#entries.delete(key);
+    if (this.#entries.delete(key)) this.#order = undefined;
     this.#removed.delete(key);
     this.#removed.set(key, modRevision);
     this.#revision = Math.max(this.#revision, modRevision);
@@ -64,18 +68,18 @@ export class LeaseTable {
 
   /** The leases in the order of their keys, without the one under `ownKey`; one that says the same as before is the same object. */
   snapshot(ownKey?: string): readonly Lease[] {
-    return [...this.#entries.values()]
-      .filter(({ key }) => key !== ownKey)
-      .toSorted((a, b) => (a.key < b.key ? -1 : 1))
-      .map(({ lease }) => lease);
+    this.#order ??= [...this.#entries.keys()].toSorted();
+    return this.#order.flatMap((key) => {
+      const entry = key === ownKey ? undefined : this.#entries.get(key);
+      return entry === undefined ? [] : [entry.lease];
+    });
   }
 
   /** The object of before where it says the same: a list or a renewal of thousands must not look like thousands of changes. */
   #sameAsBefore(key: string, lease: Lease): Lease {
     const before = this.#entries.get(key)?.lease;
-    const isSame =
-      before !== undefined && sameLease(before, lease) && equalAttributes(before, lease);
-    return isSame ? before : lease;
+    if (before === undefined || before === lease) return lease;
+    return sameLease(before, lease) && equalAttributes(before, lease) ? before : lease;
   }
 
   #appliedTo(key: string): number {

@@ -4,8 +4,8 @@ import { cidrAddress, familyOf } from "../core/ip.ts";
 import { identityOf, isCompatible, isExclusive, isSame, linkOfSysctl } from "./identity.ts";
 import type { Address, Change, KernelObject, Link, Route, Scope, Sysctl } from "./kernel.ts";
 import { isMadeByKernel, isOurs } from "./scope.ts";
-import { finish } from "./slices.ts";
-import type { Steps } from "./slices.ts";
+import { finish } from "../system/slices.ts";
+import type { Steps } from "../system/slices.ts";
 
 /** What a kernel should hold within a scope. */
 export interface DesiredState {

@@ -6,7 +6,7 @@ import { Mirror } from "./mirror.ts";
 import type { PassReport } from "./mirror.ts";
 import { printObject } from "./print.ts";
 import { BASE, MAC_9, lines, peer, wish, world } from "./sample-objects.ts";
-import { Slices, finish } from "./slices.ts";
+import { Slices, finish } from "../system/slices.ts";
 import { Wishes } from "./wishes.ts";
 
 /** A kernel, what is wished of it, and what is known of it. */

@@ -11,7 +11,7 @@ import { identityOf, isSame } from "./identity.ts";
 import type { Change, Kernel, KernelObject } from "./kernel.ts";
 import { Pass, restsOn } from "./pass.ts";
 import type { PassRules, ReconcileReport } from "./pass.ts";
-import type { Slices, Steps } from "./slices.ts";
+import type { Slices, Steps } from "../system/slices.ts";
 import type { WishChanges } from "./wishes.ts";
 
 export interface PassReport extends ReconcileReport {

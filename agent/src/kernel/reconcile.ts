@@ -4,7 +4,7 @@ import type { DesiredState } from "./difference.ts";
 import type { Kernel } from "./kernel.ts";
 import { Mirror } from "./mirror.ts";
 import type { ReconcileReport } from "./pass.ts";
-import { Slices } from "./slices.ts";
+import { Slices } from "../system/slices.ts";
 
 export { difference } from "./difference.ts";
 export type { DesiredState, Wish } from "./difference.ts";
@@ -16,8 +16,8 @@ export type { MayTry, PassReport } from "./mirror.ts";
 export { RouteForms } from "./nexthops.ts";
 export type { ReconcileReport } from "./pass.ts";
 export { covers } from "./scope.ts";
-export { Slices, finish } from "./slices.ts";
-export type { Steps } from "./slices.ts";
+export { Slices, finish } from "../system/slices.ts";
+export type { Steps } from "../system/slices.ts";
 export { Wishes, asWished } from "./wishes.ts";
 export type { WishChanges, Writing } from "./wishes.ts";
 

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { identityOf } from "./identity.ts";
 import type { KernelObject } from "./kernel.ts";
 import { BASE, MAC_9, peer } from "./sample-objects.ts";
-import { finish } from "./slices.ts";
+import { finish } from "../system/slices.ts";
 import { Wishes } from "./wishes.ts";
 
 const [NEIGHBOUR, FDB, ROUTE] = peer(2);

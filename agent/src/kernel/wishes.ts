@@ -2,7 +2,7 @@
 import { assert } from "../core/assert.ts";
 import { identityOf, isSame } from "./identity.ts";
 import type { KernelObject } from "./kernel.ts";
-import type { Steps } from "./slices.ts";
+import type { Steps } from "../system/slices.ts";
 
 /** In what form wished objects are written into the kernel. */
 export interface Writing {

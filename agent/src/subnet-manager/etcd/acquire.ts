@@ -10,7 +10,7 @@ import { conditionalPut } from "./conditional-put.ts";
 import type { StoreContext } from "./context.ts";
 import { type Grant, SpareGrant, revokeLease } from "./grant.ts";
 import type { Compare, RangeResult } from "./key-value-store.ts";
-import { type StoredLeases, readLeases } from "./lease-entries.ts";
+import type { StoredLeases } from "./lease-entries.ts";
 import { isOutage, untilAnswered } from "./outage.ts";
 
 export interface Wish {
@@ -46,7 +46,7 @@ export async function acquireLease(
         () => store.range({ prefix: keys.subnets }, { signal }),
         signal,
       );
-      const stored = readLeases(keys, list.entries, context.unreadable);
+      const stored = await context.leases.all(list.entries);
       const plan = planClaim(wish.config, publicIp, stored, wish.preferred, (limit) =>
         random.integer(limit),
       );

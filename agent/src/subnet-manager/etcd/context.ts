@@ -4,7 +4,7 @@ import type { Random } from "../../system/random.ts";
 import type { Keys } from "./keys.ts";
 import type { KeyValueStore } from "./key-value-store.ts";
 import type { Outage } from "./outage.ts";
-import type { UnreadableEntries } from "./lease-entries.ts";
+import type { LeaseReader } from "./lease-entries.ts";
 
 /** What every part of the subnet manager works with. */
 export interface StoreContext {
@@ -14,7 +14,7 @@ export interface StoreContext {
   readonly random: Random;
   readonly log: Log;
   readonly outage: Outage;
-  readonly unreadable: UnreadableEntries;
+  readonly leases: LeaseReader;
   /** How long a lease lives without renewal. */
   readonly leaseTtlSeconds: number;
   /** How long before its end a lease is renewed. */

@@ -14,7 +14,7 @@ import type { StoreContext } from "./context.ts";
 import { keepLease } from "./keep-lease.ts";
 import type { KeyValueStore } from "./key-value-store.ts";
 import { keysBelow } from "./keys.ts";
-import { UnreadableEntries, readLeases } from "./lease-entries.ts";
+import { LeaseReader } from "./lease-entries.ts";
 import { Outage, untilAnswered } from "./outage.ts";
 import type { Publication } from "./publication.ts";
 import { readNetworkConfig } from "./read-network-config.ts";
@@ -49,14 +49,15 @@ export class EtcdSubnetManager implements SubnetManager, AsyncDisposable {
     const { clock, random, log, previousSubnets = {} } = options;
     const previous = FAMILIES.flatMap((family) => previousSubnets[family] ?? []);
     this.name = `Etcd Local Manager with Previous Subnet: ${previous.join(" ") || "None"}`;
+    const keys = keysBelow(options.prefix);
     this.#context = {
       store,
       clock,
       random,
       log,
-      keys: keysBelow(options.prefix),
+      keys,
       outage: new Outage(clock, log),
-      unreadable: new UnreadableEntries(log),
+      leases: new LeaseReader(keys, { log, clock }),
       leaseTtlSeconds: options.leaseTtlSeconds ?? LEASE_TTL_SECONDS,
       renewMarginMinutes: options.renewMarginMinutes ?? RENEW_MARGIN_MINUTES,
     };
@@ -70,13 +71,13 @@ export class EtcdSubnetManager implements SubnetManager, AsyncDisposable {
     publicIps: LeaseAttributes["publicIps"],
     signal: AbortSignal,
   ): Promise<PreviousLeases> {
-    const { store, keys, unreadable } = this.#context;
+    const { store, keys, leases } = this.#context;
     const { entries } = await untilAnswered(
       this.#context,
       () => store.range({ prefix: keys.subnets }, { signal }),
       signal,
     );
-    const stored = readLeases(keys, entries, unreadable);
+    const stored = await leases.all(entries);
     const publicIp = identityOf({ publicIps });
     const own = publicIp === undefined ? [] : ownLeases(stored, publicIp);
     const others = stored.leases.filter((one) => !own.includes(one));

@@ -50,6 +50,10 @@ export interface Etcd3StoreOptions {
   readonly onWarning?: (message: string) => void;
 }
 
+/** Keys of one answer: it is decoded in one go, in a few milliseconds. */
+const PAGE_KEYS = 1000;
+const ZERO = Buffer.of(0);
+
 interface Request {
   /** For the message: `read /coreos.com/network/config`. */
   readonly doing: string;
@@ -91,21 +95,30 @@ export class Etcd3Store implements KeyValueStore {
   }
 
   async range(range: KeyRange, options: RequestOptions = {}): Promise<RangeResult> {
-    const response = await this.#ask<IRangeResponse>(
-      {
-        doing: `read ${nameOf(range)}`,
-        service: "KV",
-        method: "range",
-        body: wireRange(range),
-        repeatable: true,
-      },
+    const doing = `read ${nameOf(range)}`;
+    const body = { ...wireRange(range), limit: PAGE_KEYS };
+    const first = await this.#ask<IRangeResponse>(
+      { doing, service: "KV", method: "range", body, repeatable: true },
       options,
     );
-    return {
-      entries: response.kvs.map(readKeyValue),
-      revision: Number(response.header.revision),
-      clusterId: response.header.cluster_id,
-    };
+    const { header } = first;
+    const entries = first.kvs.map(readKeyValue);
+    for (let page = first; page.more;) {
+      const last = page.kvs.at(-1)?.key ?? Buffer.alloc(0);
+      const rest = { ...body, key: Buffer.concat([last, ZERO]), revision: header.revision };
+      // Not by another member: a list goes on in the history that it began in, or is to be begun anew.
+      page = await this.#ask<IRangeResponse>(
+        { doing, service: "KV", method: "range", body: rest, repeatable: false },
+        options,
+      );
+      if (
+        page.header.cluster_id !== header.cluster_id ||
+        page.header.raft_term !== header.raft_term
+      )
+        throw storeUnavailable(doing, this.endpoints, new Error("the cluster changed meanwhile"));
+      entries.push(...page.kvs.map(readKeyValue));
+    }
+    return { entries, revision: Number(header.revision), clusterId: header.cluster_id };
   }
 
   async txn(transaction: Transaction, options: RequestOptions = {}): Promise<TransactionResult> {

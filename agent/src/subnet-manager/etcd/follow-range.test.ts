@@ -33,7 +33,7 @@ function follow(): Promise<unknown> {
     { prefix: "/s/" },
     {
       list: ({ entries, revision }) =>
-        seen.push(`${entries.map(({ key }) => key).join(" ")} at ${revision}`),
+        void seen.push(`${entries.map(({ key }) => key).join(" ")} at ${revision}`),
       change: (events) =>
         seen.push(...events.map((event) => `${event.type} ${keyOf(event)} ${revisionOf(event)}`)),
     },

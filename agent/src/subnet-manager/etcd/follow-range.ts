@@ -17,7 +17,7 @@ type FollowContext = Pick<StoreContext, "store" | "clock" | "random" | "log" | "
 /** Takes in a range of the store: everything at first and after a gap, in between what changes. */
 export interface RangeFollower {
   /** Everything there is, at a revision; what was known before counts no more. */
-  list(everything: RangeResult): void;
+  list(everything: RangeResult): void | Promise<void>;
   /** Newer events, in order, none of them twice, all of a revision at once. */
   change(events: readonly StoreEvent[]): void;
 }
@@ -55,7 +55,7 @@ export async function followRange(
   const { store, clock, random, outage } = context;
   const relist = async (known?: Position): Promise<Position> => {
     const everything = await list(context, range, known, signal);
-    follower.list(everything);
+    await follower.list(everything);
     return positionOf(everything);
   };
   let position = await relist();

@@ -10,7 +10,7 @@ import type { StoreContext } from "./context.ts";
 import { followRange } from "./follow-range.ts";
 import { type Grant, renewAfterMs, renewAgainMs, revokeLease } from "./grant.ts";
 import type { KeyValue, LeaseId } from "./key-value-store.ts";
-import { type StoredLeases, readLease, readLeases } from "./lease-entries.ts";
+import type { StoredLeases } from "./lease-entries.ts";
 import { isOutage, untilAnswered } from "./outage.ts";
 import { type Publication, planPublication } from "./publication.ts";
 import { isLeaseGone, lostTo, takeAgain } from "./take-again.ts";
@@ -123,7 +123,7 @@ class LeaseKeeper {
   /** Whether an entry under our key says that it is ours; one that names no owner is nobody's, and is replaced. */
   isOurs(entry: KeyValue | undefined): boolean {
     if (entry === undefined) return false;
-    const read = readLease(this.#context.keys, entry, this.#context.unreadable);
+    const read = this.#context.leases.one(entry);
     const owner = read === undefined ? undefined : identityOf(read);
     return owner === undefined || this.#identities.includes(owner);
   }
@@ -227,7 +227,7 @@ class LeaseKeeper {
     if (entry === undefined || !isAsClaimed(entry, claim)) return this.#look(claim, signal);
     const { version, value: publication } = this.#publications;
     if (publication === undefined) return claim;
-    const stored = readLeases(keys, list.entries, this.#context.unreadable);
+    const stored = await this.#context.leases.all(list.entries);
     const { attributes, rival } = this.#planned(stored);
     const lease = { ...attributes, subnets: this.#lease.subnets };
     const value = formatLeaseValue(lease);
@@ -270,7 +270,7 @@ class LeaseKeeper {
 
   /** Finds out what became of the key. @throws AgentError "lease-lost" when it is another owner's */
   async #look(claim: Claim | undefined, signal: AbortSignal): Promise<Claim> {
-    const { store, keys, log } = this.#context;
+    const { store, log } = this.#context;
     const { entries } = await untilAnswered(
       this.#context,
       () => store.range({ key: this.#key }, { signal }),
@@ -290,7 +290,7 @@ class LeaseKeeper {
       log.warn({ key: this.#key }, "our lease was removed from etcd, taking the same subnet again");
       return this.#takeAgain(signal);
     }
-    const read = readLease(keys, entry, this.#context.unreadable);
+    const read = this.#context.leases.one(entry);
     const owner = read === undefined ? undefined : identityOf(read);
     if (owner !== undefined && owner !== identityOf(this.#lease)) throw lostTo(this.#key, read);
     // A value that names no owner is nobody's, like one that cannot be read.

@@ -105,6 +105,35 @@ export function keyValueStoreContract(name: string, open: () => Promise<StoreUnd
         expect((await store.range({ key: `${prefix}a` })).entries[0]).toMatchObject({ version: 1 });
       });
 
+      test("a list of more than a thousand is whole, in key order and of one revision, though others write meanwhile", async () => {
+        const names = Array.from({ length: 1100 }, (_, index) => `s/${1000 + index}`);
+        const write = (keys: readonly string[], value: string): Promise<TransactionResult> =>
+          store.txn({
+            compare: [],
+            success: keys.map((key) => ({ action: "put", key: prefix + key, value })),
+            failure: [],
+          });
+        for (let start = 0; start < names.length; start += 100)
+          await write(names.slice(start, start + 100), "0");
+        // From now on first and last are always written together.
+        const ends = [names[0] ?? "", names.at(-1) ?? ""];
+        await write(ends, "1");
+        const writer = new AbortController();
+        const writing = (async (): Promise<void> => {
+          for (let count = 2; !writer.signal.aborted; count++) await write(ends, String(count));
+        })();
+        try {
+          for (let list = 0; list < 5; list++) {
+            const { entries } = await store.range({ prefix: `${prefix}s/` });
+            expect(entries.map(({ key }) => key.slice(prefix.length))).toEqual(names);
+            expect(entries.at(-1)?.modRevision).toBe(entries[0]?.modRevision);
+          }
+        } finally {
+          writer.abort(new Error("read often enough"));
+          await writing;
+        }
+      });
+
       test("a prefix is read in key order, without its neighbours", async () => {
         await put("s0", "neighbour");
         await put("s/10.0.2.0-24", "two");

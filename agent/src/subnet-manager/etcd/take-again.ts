@@ -7,7 +7,7 @@ import { identityOf, ownLeases } from "./claim-plan.ts";
 import { conditionalPut } from "./conditional-put.ts";
 import type { StoreContext } from "./context.ts";
 import { SpareGrant } from "./grant.ts";
-import { type StoredLeases, readLeases } from "./lease-entries.ts";
+import type { StoredLeases } from "./lease-entries.ts";
 import { untilAnswered } from "./outage.ts";
 
 /** Longest wait after a lost race for our own subnet, at first and in the end. */
@@ -70,7 +70,7 @@ async function tryTaking(
     signal,
   );
   if (list.entries.some((entry) => entry.key === key)) return { done: true, taken: undefined };
-  const stored = readLeases(keys, list.entries, context.unreadable);
+  const stored = await context.leases.all(list.entries);
   const lease = wish.lease(stored);
   refuseIfTaken(stored, lease);
   const value = formatLeaseValue(lease);

@@ -5,8 +5,6 @@ import { formatSubnetKey } from "../../core/subnet-key.ts";
 import { identityOf } from "./claim-plan.ts";
 import type { StoreContext } from "./context.ts";
 import { type RangeFollower, followRange } from "./follow-range.ts";
-import type { KeyValue } from "./key-value-store.ts";
-import { readLease } from "./lease-entries.ts";
 import type { Publication } from "./publication.ts";
 
 /**
@@ -54,20 +52,19 @@ export async function* watchPeers(
 /** Keeps the table of all leases. An entry that cannot be read is no lease, as if its key were not there. */
 function intoTable(context: StoreContext, latest: Latest<LeaseTable>): RangeFollower {
   const table = new LeaseTable();
-  const read = (entry: KeyValue): Lease | undefined =>
-    readLease(context.keys, entry, context.unreadable);
+  const { leases: reader } = context;
   return {
-    list: ({ entries, revision }) => {
-      const leases = entries.flatMap((entry) => {
-        const lease = read(entry);
-        return lease === undefined ? [] : [{ ...entry, lease }];
-      });
-      table.reset(leases, revision);
+    list: async ({ entries, revision }) => {
+      const { leases } = await reader.all(entries);
+      table.reset(
+        leases.map(({ entry: { key, modRevision }, lease }) => ({ key, lease, modRevision })),
+        revision,
+      );
       latest.set(table);
     },
     change: (events) => {
       for (const event of events) {
-        const lease = event.type === "put" ? read(event.entry) : undefined;
+        const lease = event.type === "put" ? reader.one(event.entry) : undefined;
         if (event.type === "delete") table.remove(event.key, event.modRevision);
         else if (lease === undefined) table.remove(event.entry.key, event.entry.modRevision);
         else table.put(event.entry.key, lease, event.entry.modRevision);

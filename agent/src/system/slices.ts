@@ -1,5 +1,5 @@
 /** Long computations in slices, so that the event loop serves everything else meanwhile. */
-import type { Clock } from "../system/clock.ts";
+import type { Clock } from "./clock.ts";
 
 /** A computation that may be interrupted wherever it yields. */
 export type Steps<Result> = Generator<void, Result, undefined>;
