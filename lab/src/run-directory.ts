@@ -23,6 +23,17 @@ export interface HostFiles {
   readonly agentLog: string;
 }
 
+/** The names of all of it: a directory with anything else in it is not only a lab's. */
+export const RUN_DIRECTORY_ENTRIES: readonly string[] = [
+  "lab.json",
+  "lab.json.new",
+  "supervisor.sock",
+  "supervisor.log",
+  "events.jsonl",
+  "etcd",
+  "hosts",
+];
+
 export function runFiles(runDirectory: string): RunFiles {
   return {
     state: join(runDirectory, "lab.json"),

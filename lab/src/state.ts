@@ -27,7 +27,8 @@ export function readState(runDirectory: string): LabState | undefined {
     return undefined;
   }
   try {
-    return JSON.parse(text) as LabState;
+    const value: unknown = JSON.parse(text);
+    return isLabState(value) ? value : undefined;
   } catch (error) {
     if (error instanceof SyntaxError) {
       return undefined;
@@ -40,7 +41,46 @@ export function writeState(runDirectory: string, state: LabState): void {
   writeText(runFiles(runDirectory).state, `${JSON.stringify(state, undefined, 2)}\n`);
 }
 
+/**
+ * Whether anybody looks after the run directory: the supervisor, or the command that made the lab and reads it afterwards. What
+ * else of a lab still runs without its supervisor is about to end.
+ */
+export function isTended({ maker, lab }: LabState): boolean {
+  return [maker, ...(lab === undefined ? [] : [lab.supervisor])].some(isSameProcess);
+}
+
 /** Whether the lab runs or is being made. */
 export function isAlive(state: LabState): boolean {
   return isSameProcess(state.lab?.init ?? state.maker);
+}
+
+/** Other programs may have a lab.json, too. Both ends are of one version, so that its marks are enough. */
+function isLabState(value: unknown): value is LabState {
+  if (typeof value !== "object" || value === null || !("id" in value) || !("maker" in value)) {
+    return false;
+  }
+  const name: unknown =
+    "options" in value && typeof value.options === "object" && value.options !== null
+      ? Reflect.get(value.options, "name")
+      : undefined;
+  const processes = [
+    value.maker,
+    ...("lab" in value && typeof value.lab === "object" && value.lab !== null
+      ? ["unshare", "init", "supervisor"].map((part) => Reflect.get(value.lab as object, part))
+      : []),
+  ];
+  return (
+    typeof value.id === "string" && typeof name === "string" && processes.every(isProcessIdentity)
+  );
+}
+
+function isProcessIdentity(value: unknown): boolean {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    ["pid:number", "startTime:string", "bootId:string"].every((member) => {
+      const [key = "", type] = member.split(":");
+      return typeof Reflect.get(value, key) === type;
+    })
+  );
 }

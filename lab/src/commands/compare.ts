@@ -14,6 +14,7 @@ export const compare: Command = {
     html: { type: "string", value: "FILE", help: "also write the table as a page" },
     json: JSON_FLAG,
   },
+  operands: ["file", "file"],
   run: (argv, terminal) => {
     const flags = parseFlags(compare, argv, { maxPositionals: 2 });
     const [a, b] = flags.positionals;

@@ -22,6 +22,7 @@ export const exec: Command = {
     pod: { type: "boolean", help: "in the host's pod" },
     name: NAME_FLAG,
   },
+  operands: ["host-or-store", "file"],
   ownWords: (argv) => splitCommand(argv).own,
   run: async (argv, terminal) => {
     const { own, command } = splitCommand(argv);
@@ -86,7 +87,8 @@ export function matchHosts(pattern: string, status: LabStatus): string[] {
   return [...found];
 }
 
-function anchorOf(status: LabStatus, name: string, inPod: boolean): number {
+/** The process whose namespaces a host, its pod or the store is in. @throws LabError "wrong-state" without a pod */
+export function anchorOf(status: LabStatus, name: string, inPod: boolean): number {
   const host = status.hosts.find((candidate) => candidate.name === name);
   if (host === undefined) {
     return status.store.anchorPid;
@@ -99,7 +101,7 @@ function anchorOf(status: LabStatus, name: string, inPod: boolean): number {
 }
 
 /** First into the lab's namespaces, by a process id that we see, then into the host's, by one that the lab sees. */
-function enter(
+export function enter(
   lab: NonNullable<LabState["lab"]>,
   anchorPid: number,
   command: readonly string[],

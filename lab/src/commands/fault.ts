@@ -28,6 +28,7 @@ export const fault: Command = {
     name: NAME_FLAG,
     json: JSON_FLAG,
   },
+  operands: [["ls", ...FAULTS.keys()], "host"],
   run: async (argv, terminal) => {
     const flags = parseFlags(fault, argv, { maxPositionals: 2 });
     const [word, host] = flags.positionals;

@@ -27,6 +27,7 @@ export const logs: Command = {
     tail: { type: "string", value: "N", help: "only the last N lines of each" },
     name: NAME_FLAG,
   },
+  operands: ["host-or-store"],
   run: async (argv, terminal) => {
     const flags = parseFlags(logs, argv, { maxPositionals: Number.POSITIVE_INFINITY });
     const tail = flags.number("tail");

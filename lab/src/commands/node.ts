@@ -24,6 +24,7 @@ export const node: Command = {
       value: "SIGNAL",
       help: "restart: how to end the agent (default SIGTERM)",
     },
+    kill: { type: "boolean", help: "restart: end the agent with SIGKILL" },
     timeout: {
       type: "string",
       value: "SECONDS",
@@ -32,6 +33,7 @@ export const node: Command = {
     name: NAME_FLAG,
     json: JSON_FLAG,
   },
+  operands: [VERBS, "host"],
   run: async (argv, terminal) => {
     const flags = parseFlags(node, argv, { maxPositionals: 2 });
     const [word, host] = flags.positionals;
@@ -39,8 +41,13 @@ export const node: Command = {
     if (verb === undefined || (host === undefined && verb !== "add")) {
       throw new LabError("usage", `lab node wants ${node.usage}`);
     }
+    const wishes: Wishes = {
+      signal: signalOf(flags),
+      keepLease: flags.isOn("keep-lease"),
+      timeoutMs: 1000 * (flags.number("timeout") ?? DEFAULT_TIMEOUT_SECONDS),
+    };
     await withLab(flags, async ({ lab }, state) => {
-      const changed = await change(lab, verb, host, flags);
+      const changed = await change(lab, verb, host, wishes);
       const document =
         typeof changed === "string"
           ? { name: changed, state: "removed" }
@@ -55,21 +62,26 @@ export const node: Command = {
   },
 };
 
+interface Wishes {
+  readonly signal: NodeJS.Signals;
+  readonly keepLease: boolean;
+  readonly timeoutMs: number;
+}
+
 /** The host as it is afterwards, or the name of one that is gone. */
 async function change(
   lab: Lab,
   verb: (typeof VERBS)[number],
   host: string | undefined,
-  flags: ParsedFlags,
+  { signal, keepLease, timeoutMs }: Wishes,
 ): Promise<HostStatus | string> {
-  const timeoutMs = 1000 * (flags.number("timeout") ?? DEFAULT_TIMEOUT_SECONDS);
   if (verb === "rm" && host !== undefined) {
-    await lab.removeHost({ host, keepLease: flags.isOn("keep-lease") });
+    await lab.removeHost({ host, keepLease });
     return host;
   }
   const name =
     verb === "restart" && host !== undefined
-      ? await restart(lab, host, signalOf(flags))
+      ? await restart(lab, host, signal)
       : (await lab.addHost(host === undefined ? {} : { host })).name;
   await lab.waitReady({ hosts: [name], timeoutMs });
   await lab.waitReachable({ timeoutMs });
@@ -88,7 +100,11 @@ async function restart(lab: Lab, host: string, signal: NodeJS.Signals): Promise<
 }
 
 function signalOf(flags: ParsedFlags): NodeJS.Signals {
-  const name = flags.text("signal") ?? "SIGTERM";
+  const asked = flags.text("signal");
+  if (flags.isOn("kill") && asked !== undefined) {
+    throw new LabError("usage", `--kill is --signal SIGKILL: leave out --signal ${asked}`);
+  }
+  const name = flags.isOn("kill") ? "SIGKILL" : (asked ?? "SIGTERM");
   const signals: readonly NodeJS.Signals[] = ["SIGTERM", "SIGKILL", "SIGINT", "SIGHUP", "SIGQUIT"];
   const signal = signals.find((candidate) => candidate === name || candidate === `SIG${name}`);
   if (signal === undefined) {

@@ -19,6 +19,7 @@ export const replay: Command = {
     },
     at: { type: "string", value: "SECONDS", help: "begin there, with the state of that moment" },
   },
+  operands: ["file"],
   run: async (argv, terminal) => {
     const flags = parseFlags(replay, argv, { maxPositionals: 1 });
     const [run] = flags.positionals;

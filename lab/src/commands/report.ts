@@ -17,6 +17,7 @@ export const report: Command = {
     html: { type: "string", value: "FILE", help: "write a page that needs nothing but itself" },
     junit: { type: "string", value: "FILE", help: "write JUnit XML" },
   },
+  operands: ["file"],
   run: (argv, terminal) => {
     const flags = parseFlags(report, argv, { maxPositionals: 1 });
     const [run] = flags.positionals;
