@@ -1,6 +1,9 @@
+import { copierText } from "./faults/duplicate/index.ts";
+import { clockLibrary } from "./faults/faked-clock.ts";
 import type { FaultNeed } from "./faults/fault.ts";
 import { filterText } from "./faults/packet-filter.ts";
 import { FAULTS } from "./faults/registry.ts";
+import { LabError } from "./errors.ts";
 import {
   missingRequirements,
   COMPILER_REQUIREMENTS,
@@ -64,12 +67,6 @@ const PROBES: readonly Probe[] = [
     remedy: "modprobe tun, and make /dev/net/tun readable and writable",
   },
   {
-    name: "netem",
-    needed: false,
-    script: "ip link set lo up && tc qdisc add dev lo root netem delay 1ms && echo delay and loss",
-    remedy: "modprobe sch_netem (and install iproute2 for tc)",
-  },
-  {
     name: "br_netfilter",
     needed: false,
     script: "cat /proc/sys/net/bridge/bridge-nf-call-iptables",
@@ -107,11 +104,56 @@ ${filterText({ table: "probe", port: "probe0", direction: "both", from: "all", r
     remedy:
       "install nftables, and use a kernel of 5.16 or newer with netdev chains (NF_TABLES_NETDEV)",
   },
+  "packet-reset": {
+    name: "packet-reset",
+    needed: false,
+    script: `ip link add probe0 type veth peer name probe1 && nft -f - <<END && echo nftables answers with resets
+${filterText({ table: "probe", port: "probe0", direction: "out", from: { macs: [], addresses: ["192.0.2.1"], match: "tcp dport 1" }, routers: [], verdict: "reject with tcp reset" })}END`,
+    remedy:
+      "install nftables, and use a kernel that rejects in netdev chains (5.10 or newer, NFT_REJECT_NETDEV)",
+  },
+  "packet-copy": {
+    name: "packet-copy",
+    needed: false,
+    script: `ip link add probe0 type veth peer name probe1 && nft -f - <<END && echo nftables sends packets twice
+${copierText("probe", "probe0", 50)}END`,
+    remedy:
+      "install nftables, and use a kernel of 5.16 or newer that copies in netdev chains (NFT_DUP_NETDEV)",
+  },
+  "traffic-shaper": {
+    name: "traffic-shaper",
+    needed: false,
+    script: `ip link add probe0 type veth peer name probe1 && tc qdisc add dev probe0 root tbf rate 1mbit burst 16000 limit 16000 && echo tbf limits rates`,
+    remedy: "modprobe sch_tbf (and install iproute2 for tc)",
+  },
+  netem: {
+    name: "netem",
+    needed: false,
+    script: "ip link set lo up && tc qdisc add dev lo root netem delay 1ms && echo delay and order",
+    remedy: "modprobe sch_netem (and install iproute2 for tc)",
+  },
+  faketime: {
+    name: "faketime",
+    needed: false,
+    script: `library='${clockLibrary() ?? ""}'
+[ -n "$library" ] || { echo no libfaketimeMT.so.1 >&2; exit 1; }
+now=$(date +%s)
+[ "$(LD_PRELOAD=$library FAKETIME=+1h date +%s)" -ge $((now + 3600)) ] && echo "$library"`,
+    remedy: "apt-get install faketime",
+  },
 };
 
 /** Whether the machine has what a fault needs. */
 export function examineFaultNeed(need: FaultNeed): Promise<Finding> {
   return examineProbe(FAULT_PROBES[need]);
+}
+
+/** @throws LabError "requirement-missing" saying in one line what the machine has not got, and what would help */
+export async function demandFaultNeed(need: FaultNeed): Promise<void> {
+  const { ok, detail, remedy } = await examineFaultNeed(need);
+  if (!ok) {
+    throw new LabError("requirement-missing", `no ${need} here: ${detail}; remedy: ${remedy}`);
+  }
 }
 
 /** Which faults the machine cannot do, and why. */

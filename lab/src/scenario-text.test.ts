@@ -79,9 +79,14 @@ test("every scenario of the repository says why, and names its invariants", asyn
   expect(scenarios.map((scenario) => scenario.name)).toEqual([
     "address-changes",
     "agent-restart-keeps-subnet",
+    "clock-jumps",
+    "config-changes-under-agents",
+    "connections-are-reset",
     "direct-routing-follows-routes",
     "foreign-objects-stay",
+    "foreign-owner-takes-lease",
     "host-gw-routes-come-back",
+    "host-reboots",
     "largest-packet",
     "leftovers-go-at-start",
     "link-flaps",
@@ -90,6 +95,8 @@ test("every scenario of the repository says why, and names its invariants", asyn
     "peer-mac-changes",
     "peer-returns-as-new",
     "pods-reach-each-other",
+    "poison-keys-change-nothing",
+    "rolling-restart",
     "vxlan-device-comes-back",
     "vxlan-objects-come-back",
   ]);

@@ -59,6 +59,22 @@ export type FaultStep = Fault & { readonly forMs?: number };
 /** The names are those of `lab/src/faults/registry.ts`; the members beside `node` are the fault's parameters. */
 export type Fault =
   | { readonly fault: "kill-agent" | "stop-agent" | "pause-agent"; readonly node: number }
+  | {
+      readonly fault: "restart-agent";
+      readonly node: number;
+      readonly signal?: "term" | "kill";
+    }
+  | {
+      readonly fault: "clock-jump";
+      readonly node: number;
+      /** Such as `1h`. */
+      readonly by: string;
+      readonly towards?: "future" | "past";
+    }
+  /** Its pace is in percent of the machine's clock. */
+  | { readonly fault: "clock-drift"; readonly node: number; readonly pace: number }
+  /** Its agent starts when it is healed. */
+  | { readonly fault: "reboot-host"; readonly node: number; readonly run?: "lost" | "kept" }
   | { readonly fault: "delete-link"; readonly node: number; readonly link: string }
   | { readonly fault: PeerObjectFault; readonly node: number; readonly peer: number }
   | { readonly fault: "flush-routes" | "foreign-device"; readonly node: number }
@@ -74,13 +90,57 @@ export type Fault =
       readonly direction?: FlowDirection;
     }
   | {
-      readonly fault: "loss";
+      readonly fault: "loss" | "duplicate" | "reorder" | "corrupt";
       readonly node: number;
       readonly percent: number;
       readonly direction?: FlowDirection;
     }
+  | {
+      readonly fault: "partition-pair";
+      readonly node: number;
+      readonly peer: number;
+      readonly direction?: FlowDirection;
+    }
+  | { readonly fault: "partition-ring" }
+  | {
+      readonly fault: "black-hole";
+      readonly node: number;
+      readonly peer: number;
+      readonly port?: number;
+      readonly direction?: FlowDirection;
+    }
+  | {
+      readonly fault: "delay" | "jitter";
+      readonly node: number;
+      readonly ms: number;
+      readonly direction?: FlowDirection;
+    }
+  | { readonly fault: "reset-connections"; readonly node: number }
+  | {
+      readonly fault: "rate";
+      readonly node: number;
+      readonly kbit: number;
+      readonly direction?: FlowDirection;
+    }
   | { readonly fault: "stop-store" | "pause-store" | "compact-store" }
-  | { readonly fault: "delete-lease" | "expire-lease"; readonly node: number };
+  | { readonly fault: "delete-lease" | "expire-lease" | "overwrite-lease"; readonly node: number }
+  | {
+      readonly fault: "poison-key";
+      /** What cannot be read: the key, by its name, address or length; or the value. */
+      readonly poison?:
+        | "name"
+        | "address"
+        | "length"
+        | "text"
+        | "empty"
+        | "null"
+        | "types"
+        | "huge";
+    }
+  | {
+      readonly fault: "change-config";
+      readonly config?: "network" | "backend" | "unreadable" | "gone";
+    };
 
 type PeerObjectFault =
   | "delete-route"

@@ -1,9 +1,10 @@
 import type { Chronicle } from "../chronicle.ts";
+import { demandFaultNeed } from "../doctor.ts";
 import { LabError, messageOf } from "../errors.ts";
 import type { FaultReport, FaultRequest, HealReport, RepairReport } from "../lab.ts";
 import { isLasting, type KernelWitness } from "../observe/kernel-witness.ts";
 import { type Clock, deadlineIn, poll } from "../system/clock.ts";
-import type { AnyFault, FaultSite, Sighting } from "./fault.ts";
+import type { AnyFault, FaultNeed, FaultSite, Sighting } from "./fault.ts";
 import { faultNamed } from "./registry.ts";
 import { checkFaultRequest, formatRequest } from "./request.ts";
 
@@ -42,6 +43,8 @@ export class ActiveFaults {
   /** The last one, on or healed: repairs are measured from its effect. */
   #last: Active | undefined;
   #count = 0;
+  /** Looked for once each: a kernel does not lose what it can. */
+  readonly #needsMet: Set<FaultNeed> = new Set();
 
   constructor(ground: FaultGround) {
     this.#ground = ground;
@@ -49,11 +52,16 @@ export class ActiveFaults {
 
   /**
    * Injects a fault and waits until its effect was seen, or its time limit is over: then the report has no `saw`.
-   * @throws LabError "usage" for a bad request, "wrong-state" where there is nothing to hit, or what injecting threw
+   * @throws LabError "usage" for a bad request, "requirement-missing" for what this machine cannot do, "wrong-state" where
+   * there is nothing to hit, or what injecting threw
    */
   async inject(asked: FaultRequest): Promise<FaultReport> {
     const request = checkFaultRequest(asked);
     const fault = faultNamed(request.fault);
+    if (fault.needs !== undefined && !this.#needsMet.has(fault.needs)) {
+      await demandFaultNeed(fault.needs);
+      this.#needsMet.add(fault.needs);
+    }
     this.#count += 1;
     const id = `f${this.#count}`;
     const { clock } = this.#ground;
@@ -65,7 +73,7 @@ export class ActiveFaults {
       type: "fault-injected",
       fault: id,
       name: request.fault,
-      target: formatRequest(request).slice(request.fault.length).trim() || "the store",
+      target: formatRequest(request).slice(request.fault.length).trim() || `the ${fault.place}`,
     });
     if (!pretend) {
       await injectOrUndo(fault, site, target);
@@ -122,9 +130,14 @@ export class ActiveFaults {
       throw new LabError("usage", `there is no fault ${id}; on are ${known}`);
     }
     const chosen = named === undefined ? [...this.#active.values()].toReversed() : [named];
-    const reports: HealReport[] = [];
+    // All are ended before the first is looked at: one that is still on may hide that another is over.
+    const errors = new Map<Active, LabError | undefined>();
     for (const active of chosen) {
-      reports.push(await this.#heal(active));
+      errors.set(active, await this.#end(active));
+    }
+    const reports: HealReport[] = [];
+    for (const [active, error] of errors) {
+      reports.push(await this.#confirm(active, error));
     }
     return reports;
   }
@@ -149,36 +162,46 @@ export class ActiveFaults {
   }
 
   async #heal(active: Active): Promise<HealReport> {
+    return this.#confirm(active, await this.#end(active));
+  }
+
+  /** Returns why it could not be done. */
+  async #end({ fault, site, target, expiry }: Active): Promise<LabError | undefined> {
+    expiry.abort();
+    return errorOf(async () => fault.heal(site, target));
+  }
+
+  /** Looks until somebody sees that a fault is over. */
+  async #confirm(active: Active, error: LabError | undefined): Promise<HealReport> {
     const { id, fault, site, target, request } = active;
     const about = { id, text: formatRequest(request) };
-    active.expiry.abort();
-    try {
-      await fault.heal(site, target);
-      const deadline = deadlineIn(this.#ground.clock, fault.timeLimitMs);
-      const end = await poll(this.#ground.clock, { everyMs: LOOK_EVERY_MS, deadline }, () =>
-        fault.verifyHealed(site, target),
-      );
-      if (end !== undefined) {
-        this.#active.delete(id);
-      }
-      this.#ground.record("healed", { ...about, saw: end?.saw ?? null });
-      return end === undefined
-        ? { ...about, trouble: "nobody saw that it is over" }
-        : { ...about, saw: end.saw };
-    } catch (error) {
-      return this.#healTrouble(active, about, error);
+    const deadline = deadlineIn(this.#ground.clock, fault.timeLimitMs);
+    let end: Sighting | undefined;
+    const trouble =
+      error ??
+      (await errorOf(async () => {
+        end = await poll(this.#ground.clock, { everyMs: LOOK_EVERY_MS, deadline }, () =>
+          fault.verifyHealed(site, target),
+        );
+      }));
+    if (trouble !== undefined) {
+      return this.#healTrouble(active, about, trouble);
     }
+    if (end !== undefined) {
+      this.#active.delete(id);
+    }
+    this.#ground.record("healed", { ...about, saw: end?.saw ?? null });
+    return end === undefined
+      ? { ...about, trouble: "nobody saw that it is over" }
+      : { ...about, saw: end.saw };
   }
 
   /** A host that is gone has no faults any more. */
   #healTrouble(
     { id }: Active,
     about: { readonly id: string; readonly text: string },
-    error: unknown,
+    error: LabError,
   ): HealReport {
-    if (!(error instanceof LabError)) {
-      throw error;
-    }
     if (error.code === "unknown-host") {
       this.#active.delete(id);
       return { ...about, saw: "its host is gone" };
@@ -207,6 +230,19 @@ export class ActiveFaults {
         ? {}
         : { remainingMs: Math.max(0, Math.round(endsMs - this.#ground.clock.nowMs())) }),
     };
+  }
+}
+
+/** What went wrong, unless it is no error of the lab. */
+async function errorOf(work: () => Promise<void>): Promise<LabError | undefined> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    if (error instanceof LabError) {
+      return error;
+    }
+    throw error;
   }
 }
 

@@ -15,8 +15,8 @@ import type { Clock } from "../system/clock.ts";
 export interface FaultDefinition<Target> {
   readonly name: FaultName;
   readonly summary: string;
-  /** Whether it strikes one host, or the store. */
-  readonly place: "host" | "store";
+  /** Whether it strikes one host, the store, or all hosts at once. */
+  readonly place: "host" | "store" | "lab";
   readonly parameters: ParameterTable;
   /** What of the machine it needs beyond what every lab does; `lab doctor` tries it. */
   readonly needs?: FaultNeed;
@@ -37,7 +37,14 @@ export interface FaultDefinition<Target> {
 /** A fault of any target. */
 export type AnyFault = FaultDefinition<unknown>;
 
-export type FaultNeed = "packet-filter";
+/** Each with a probe in `lab/src/doctor.ts`. */
+export type FaultNeed =
+  | "packet-filter"
+  | "packet-reset"
+  | "packet-copy"
+  | "traffic-shaper"
+  | "netem"
+  | "faketime";
 
 export interface Sighting {
   /** Who saw what, in words. */
@@ -57,6 +64,7 @@ export interface Parameter {
     | { readonly kind: "link" }
     | { readonly kind: "prefix" }
     | { readonly kind: "number"; readonly min: number; readonly max: number }
+    | { readonly kind: "time"; readonly minMs: number; readonly maxMs: number }
     | { readonly kind: "word"; readonly words: readonly string[] };
 }
 

@@ -1,9 +1,8 @@
 import { join } from "node:path";
 import { requires } from "linux/testing";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { kernelEqualsLeases } from "../checks/kernel-equals-leases.ts";
-import { examineFaultNeed } from "../doctor.ts";
-import type { FaultRequest, Lab } from "../lab.ts";
+import type { Lab } from "../lab.ts";
 import { type LaunchedLab, launchLab } from "../launch.ts";
 import { NETWORKS } from "../network-config.ts";
 import { readHostKernel } from "../observe/kernel-state.ts";
@@ -15,105 +14,17 @@ import { runScenario } from "../scenario-run.ts";
 import type { Scenario, Step, Variant } from "../scenario.ts";
 import { deadlineIn, poll, systemClock } from "../system/clock.ts";
 import { defaultFlanneld, describeMachine, workingDirectory } from "../system/machine.ts";
-import { outcomeOf, ROUTE_AGENT, Workplace } from "../testing/command-line.ts";
-import { leftovers, lookAtMachine, type Machine } from "../testing/leftovers.ts";
+import { Workplace } from "../testing/command-line.ts";
+import { type FaultCase, FAULT_CASES, isPossible, PEER } from "./fault-cases.ts";
 import { FAULTS } from "./registry.ts";
+import { corruptWords } from "./corrupt/index.ts";
+import { delayWords } from "./delay/index.ts";
+import { jitterWords } from "./jitter/index.ts";
+import { reorderWords } from "./reorder/index.ts";
 
 const SOON_MS = 20_000;
 const FACTS = { run: "x", agent: "route-agent", machine: describeMachine() };
 const VARIANT: Variant = { backend: "vxlan", family: "dual", segments: 1 };
-
-interface Case {
-  readonly request: FaultRequest;
-  /** Who must have seen the effect. */
-  readonly saw: RegExp;
-  /** What the test itself sees in a host meanwhile, where the agent does not repair it at once. */
-  readonly meanwhile?: { readonly argv: readonly string[]; readonly says: RegExp };
-}
-
-function strike(
-  fault: string,
-  parameters: FaultRequest["parameters"],
-  saw: RegExp,
-  meanwhile?: Case["meanwhile"],
-): Case {
-  const request = { fault, host: "n1", parameters };
-  return { request, saw, ...(meanwhile === undefined ? {} : { meanwhile }) };
-}
-
-const PEER = { peer: "n2" };
-const PING_STORE = ["sh", "-c", "ping -q -c 1 -W 0.5 172.31.1.2 | grep received"];
-const PING_PEER = ["sh", "-c", "ping -q -c 1 -W 0.5 172.31.1.12 | grep received"];
-const show = (...argv: readonly string[]): readonly string[] => ["ip", ...argv];
-
-const CASES: readonly Case[] = [
-  strike("delete-route", PEER, /kernel of n1 told of the removal of route 10\.244\..* route fd00/),
-  strike("delete-neighbour", PEER, /removal of neighbour 10\.244\..* neighbour fd00/),
-  strike("delete-fdb", PEER, /removal of fdb .* dst 172\.31\.1\.12 .* dst fd00:31:0:1::c/),
-  strike("alter-route", PEER, /another object in place of route 10\.244\./),
-  strike("alter-neighbour", PEER, /another object in place of neighbour 10\.244\./),
-  strike("alter-fdb", PEER, /another object in place of fdb /),
-  strike("flush-routes", {}, /removal of route /),
-  strike("delete-link", { link: "flannel.1" }, /removal of flannel\.1/),
-  strike("change-mac", { link: "flannel.1" }, /flannel\.1 with 02:00:00:00:0b:ee/),
-  strike("foreign-route", {}, /dump of n1 shows 198\.51\.100\.0\/24/, {
-    argv: show("route", "show", "198.51.100.0/24"),
-    says: /via 172\.31\.1\.1 dev eth0 proto static/,
-  }),
-  strike("foreign-device", {}, /dump of n1 shows other0/, {
-    argv: show("route", "show", "dev", "other0"),
-    says: /203\.0\.113\.0\/24 via 192\.0\.2\.77/,
-  }),
-  strike("detour", PEER, /dump of n1 shows 172\.31\.1\.12\/32 via 172\.31\.1\.1, fd00/, {
-    argv: show("route", "get", "172.31.1.12"),
-    says: /via 172\.31\.1\.1/,
-  }),
-  strike("change-mtu", { mtu: "1400" }, /eth0 with MTU 1400/, {
-    argv: show("link", "show", "eth0"),
-    says: /mtu 1400/,
-  }),
-  strike("change-address", {}, /removal of 172\.31\.1\.11, .*address 172\.31\.1\.111/, {
-    argv: show("-br", "address", "show", "eth0"),
-    says: /172\.31\.1\.111\/24 fd00:31:0:1::6f\/64/,
-  }),
-  strike("link-flap", { side: "host" }, /eth0 down/, {
-    argv: show("-br", "link", "show", "eth0"),
-    says: /DOWN/,
-  }),
-  strike("link-flap", { side: "switch" }, /eth0 without a carrier/, {
-    argv: show("-br", "link", "show", "eth0"),
-    says: /NO-CARRIER/,
-  }),
-  strike("partition", { from: "store" }, /a ping from n1 to 172\.31\.1\.2 came to nothing/, {
-    argv: ["sh", "-c", `${PING_STORE[2]}; ${PING_PEER[2]}`],
-    says: / 0 received[^]* 1 received/,
-  }),
-  strike("partition", { from: "peers", direction: "out" }, /a ping from n1 to 172/, {
-    argv: ["sh", "-c", `${PING_STORE[2]}; ${PING_PEER[2]}`],
-    says: / 1 received[^]* 0 received/,
-  }),
-  strike("partition", { direction: "in" }, /a ping from n1 to 172/, {
-    argv: PING_STORE,
-    says: / 0 rec/,
-  }),
-  strike("loss", { percent: "40" }, /\d+ of 50 pings from n1 were lost/),
-  strike("pause-agent", {}, /process table has \d+ stopped/),
-  strike("kill-agent", {}, /process table of n1 has no \d+ any more/),
-  strike("stop-agent", {}, /process table of n1 has no \d+ any more/),
-  { request: { fault: "compact-store", parameters: {} }, saw: /etcd has no revision \d+ any more/ },
-  { request: { fault: "pause-store", parameters: {} }, saw: /process table has \d+ stopped/ },
-  { request: { fault: "stop-store", parameters: {} }, saw: /no \d+, and etcd does not answer/ },
-  strike("delete-lease", {}, /the store has (no|another) \/coreos/),
-  strike("expire-lease", {}, /the store has (no|another) \/coreos/),
-];
-
-const filter = await examineFaultNeed("packet-filter");
-const canFilter = filter.ok || process.env["REQUIRE"] !== undefined;
-
-/** Skips with the reason; where `REQUIRE` is set nothing is skipped. */
-function whereFiltered(title: string, body: () => void): void {
-  (canFilter ? describe : describe.skip)(canFilter ? title : `${title}: ${filter.detail}`, body);
-}
 
 requires("lab", "vxlan")("faults", () => {
   let workplace: Workplace;
@@ -170,7 +81,7 @@ requires("lab", "vxlan")("faults", () => {
   }
 
   /** Whether the test itself sees the effect; undefined where it has nothing to look at. */
-  async function shows(meanwhile: Case["meanwhile"]): Promise<boolean | undefined> {
+  async function shows(meanwhile: FaultCase["meanwhile"]): Promise<boolean | undefined> {
     if (meanwhile === undefined) {
       return undefined;
     }
@@ -179,12 +90,13 @@ requires("lab", "vxlan")("faults", () => {
   }
 
   it("each have a case here", () => {
-    const tested = new Set(CASES.map(({ request }) => request.fault));
+    const tested = new Set(FAULT_CASES.map(({ request }) => request.fault));
+    tested.add("partition-ring"); // Wants more hosts: it has a test of its own below.
     expect([...FAULTS.keys()].filter((name) => !tested.has(name))).toEqual([]);
   });
 
   /** One test a case: pretended, injected, looked at, healed. */
-  function tryEach(cases: readonly Case[]): void {
+  function tryEach(cases: readonly FaultCase[]): void {
     describe.each(cases)("$request.fault $request.parameters", ({ request, saw, meanwhile }) => {
       it("F2: is seen by a witness when it strikes and by none when it does not, and is healed", async () => {
         const pretended = await lab.injectFault({ ...request, pretend: true });
@@ -202,9 +114,77 @@ requires("lab", "vxlan")("faults", () => {
     });
   }
 
-  tryEach(CASES.filter(({ request }) => FAULTS.get(request.fault)?.needs === undefined));
-  whereFiltered("with a packet filter", () => {
-    tryEach(CASES.filter(({ request }) => FAULTS.get(request.fault)?.needs !== undefined));
+  tryEach(FAULT_CASES.filter(isPossible));
+
+  describe.each(FAULT_CASES.filter((one) => !isPossible(one)))("$request.fault", ({ request }) => {
+    it("is refused in one line, before anything is done, where the machine cannot do it", async () => {
+      const need = FAULTS.get(request.fault)?.needs;
+      await expect(lab.injectFault(request)).rejects.toThrow(
+        new RegExp(`^no ${need} here: .+; remedy: .+$`),
+      );
+      expect(await lab.listFaults({})).toEqual([]);
+    });
+  });
+
+  it.each([delayWords(50), jitterWords(30), reorderWords(50), corruptWords(40)])(
+    "by netem are put in words that tc understands: %s",
+    async (words) => {
+      const script = `tc qdisc add dev lo root netem ${words} && tc qdisc del dev lo root`;
+      const { stderr } = await lab.exec({ host: "n1", argv: ["sh", "-c", script] });
+      // tc reads its words before the kernel is asked: one that has no netem says so.
+      expect(stderr.trim()).toMatch(/^(Error: Specified qdisc kind is unknown\.)?$/);
+    },
+  );
+
+  it("that shape a link are refused where another shapes it, and fit beside one of the other direction", async () => {
+    const limit = (direction: string): Promise<unknown> =>
+      lab.injectFault({ fault: "rate", host: "n1", parameters: { kbit: "5000", direction } });
+    await limit("in");
+    await expect(limit("both")).rejects.toThrow("n1 is shaped already: heal that fault first");
+    await limit("out");
+    expect(await lab.listFaults({ look: true })).toMatchObject([
+      { saw: expect.any(String) },
+      { saw: expect.any(String) },
+    ]);
+    expect(await lab.healFaults({})).toMatchObject([
+      { saw: expect.any(String) },
+      { saw: expect.any(String) },
+    ]);
+  });
+
+  it("of a pair leave both its hosts the way to a third", async () => {
+    await lab.addHost({ host: "n3" });
+    await lab.waitReady({ timeoutMs: SOON_MS });
+    await lab.injectFault({ fault: "partition-pair", host: "n1", parameters: { peer: "n3" } });
+    const pings = await lab.ping({ count: 1 });
+    const lost = pings.pairs.filter(({ received }) => received === 0);
+    expect([...new Set(lost.map(({ from, to }) => `${from} ${to}`))]).toEqual(["n1 n3", "n3 n1"]);
+    await lab.healFaults({});
+    await lab.removeHost({ host: "n3" });
+  });
+
+  it("that make a ring leave each host its neighbours, and are refused where all are neighbours", async () => {
+    const ring = { fault: "partition-ring", parameters: {} };
+    await expect(lab.injectFault(ring)).rejects.toThrow("a ring wants 4 hosts; there are 2");
+    await lab.addHost({ host: "n3" });
+    await lab.addHost({ host: "n4" });
+    await lab.waitReady({ timeoutMs: SOON_MS });
+    await lab.waitReachable({ timeoutMs: SOON_MS });
+    expect((await lab.injectFault({ ...ring, pretend: true })).saw).toBeUndefined();
+    const report = await lab.injectFault(ring);
+    expect(report.saw).toMatch(/^each of 4 hosts had an answer from its neighbour and from no/);
+    const { pairs } = await lab.ping({ count: 1 });
+    const lost = pairs.filter(({ received }) => received === 0);
+    expect([...new Set(lost.map(({ from, to }) => `${from} ${to}`))].toSorted()).toEqual([
+      "n1 n3",
+      "n2 n4",
+      "n3 n1",
+      "n4 n2",
+    ]);
+    expect(await lab.healFaults({})).toMatchObject([{ saw: expect.any(String) }]);
+    await lab.waitReachable({ timeoutMs: SOON_MS });
+    await lab.removeHost({ host: "n4" });
+    await lab.removeHost({ host: "n3" });
   });
 
   it("of addresses are followed by the lab's status and its pods", async () => {
@@ -318,6 +298,9 @@ requires("lab", "vxlan")("faults", () => {
     await expect(strikeAt("change-mtu", "n1", { mtu: "1500" })).rejects.toThrow(
       "has MTU 1500 already",
     );
+    await expect(strikeAt("black-hole", "n1", { peer: "n2", port: "8285" })).rejects.toThrow(
+      "n1 has no tunnel on UDP port 8285",
+    );
     await expect(lab.healFaults({ id: "f0" })).rejects.toThrow("there is no fault f0; on are none");
     expect(await lab.listFaults({})).toEqual([]);
   });
@@ -328,83 +311,6 @@ requires("lab", "vxlan")("faults", () => {
     await lab.injectFault({ fault: "foreign-route", host: "n3", parameters: {} });
     await lab.removeHost({ host: "n3" });
     expect(await lab.healFaults({})).toMatchObject([{ saw: "its host is gone" }]);
-  });
-});
-
-requires("lab")("faults, from the command line", () => {
-  let workplace: Workplace;
-  let before: Machine;
-
-  beforeEach(() => {
-    workplace = new Workplace();
-    before = lookAtMachine();
-  });
-  afterEach(async () => {
-    await workplace.run("down");
-    const left = await leftovers(before, workplace);
-    workplace[Symbol.dispose]();
-    if (left.length > 0) {
-      throw new Error(`left behind: ${left.join(", ")}`);
-    }
-  });
-
-  whereFiltered("with a packet filter", () => {
-    it("F1: are injected, listed, healed, run out, and leave nothing behind, even with all of them on", async () => {
-      await workplace.run("up", "--nodes", "2", "--backend", "host-gw", "--flanneld", ROUTE_AGENT);
-      expect((await workplace.run("fault", "ls")).stdout).toBe("no fault is on\n");
-      const cut = await workplace.run("fault", "partition", "n1", "--from", "peers");
-      expect(cut.stdout).toMatch(
-        /^✓ f1 +partition n1 from=peers direction=both +until healed +a ping/,
-      );
-      expect((await workplace.run("ping")).exitCode).toBe(1);
-      expect((await workplace.run("heal", "f1")).stdout).toMatch(
-        /^✓ f1 +partition .* answers a ping/,
-      );
-      expect((await workplace.run("ping")).exitCode).toBe(0);
-      expect((await workplace.run("heal")).stdout).toBe("no fault was on\n");
-
-      const pretended = await workplace.run("fault", "pause-agent", "n1", "--pretend");
-      expect(pretended).toMatchObject({ exitCode: 2 });
-      expect(pretended.stdout).toMatch(/^\? f2 .*nobody saw its effect\n$/);
-
-      const brief = await workplace.run("fault", "pause-agent", "n2", "--for", "300ms", "--json");
-      expect(JSON.parse(brief.stdout)).toMatchObject({ id: "f3", host: "n2" });
-      const deadline = deadlineIn(systemClock, SOON_MS);
-      const over = await poll(systemClock, { everyMs: 50, deadline }, async () =>
-        (await workplace.run("fault", "ls")).stdout === "no fault is on\n" ? true : undefined,
-      );
-      expect(over).toBe(true);
-
-      const absent = await workplace.run("fault", "pause-agent", "n7");
-      expect(absent).toMatchObject({
-        exitCode: 1,
-        stderr: 'lab: there is no host "n7"; there are n1, n2\n',
-      });
-      for (const words of [
-        "loss n1 --percent 50",
-        "foreign-device n1",
-        "pause-agent n1",
-        "pause-store",
-      ]) {
-        expect((await workplace.run("fault", ...words.split(" "))).exitCode).toBe(0);
-      }
-      expect((await workplace.run("fault", "ls", "--json")).stdout).toContain(
-        '"foreign-device n1"',
-      );
-    });
-
-    it("end with a lab whose supervisor dies while they are on", async () => {
-      await workplace.run("up", "--nodes", "2", "--backend", "host-gw", "--flanneld", ROUTE_AGENT);
-      await workplace.run("fault", "partition", "n1");
-      await workplace.run("fault", "pause-agent", "n2");
-      const { supervisorPid } = JSON.parse((await workplace.run("ps", "--json")).stdout) as {
-        supervisorPid: number;
-      };
-      process.kill(supervisorPid, "SIGKILL");
-      expect(await leftovers(before, workplace)).toEqual([]);
-      const after = await outcomeOf(workplace.start("fault", "ls"));
-      expect(after.stderr).toMatch(/^lab: no lab "default" is running/);
-    });
   });
 });
 

@@ -37,7 +37,8 @@ export const TAKEN: Pick<LeaseFault, "timeLimitMs" | "verify" | "heal" | "verify
     (await store.gateway.isHealthy()) ? { saw: "etcd says that it is healthy" } : undefined,
 };
 
-async function entryOf({ store }: FaultSite, key: string): Promise<StoreEntry | undefined> {
+/** What the store has under a key, or undefined. */
+export async function entryOf({ store }: FaultSite, key: string): Promise<StoreEntry | undefined> {
   const { entries } = await store.gateway.range(key);
   return entries.find((entry) => entry.key === key);
 }

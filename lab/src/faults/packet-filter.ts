@@ -3,7 +3,7 @@ import type { NetnsHost } from "../hosts/netns/host.ts";
 import { parsePingOutput } from "../observe/ping-output.ts";
 import { findProgram } from "../system/files.ts";
 import { run, runChecked } from "../system/processes.ts";
-import { STORE_ADDRESS } from "../topology.ts";
+import { type HostPlan, STORE_ADDRESS } from "../topology.ts";
 import type { FaultSite, Parameter } from "./fault.ts";
 
 /**
@@ -15,11 +15,20 @@ export interface FilterPlan {
   /** The host's port. */
   readonly port: string;
   readonly direction: Direction;
-  readonly from: Side;
+  readonly from: Side | PeerEnd;
   /** The routers on the host's segment: not peers, though packets of peers come through them. */
   readonly routers: readonly string[];
   /** What is done to them, in nft's words. */
   readonly verdict: string;
+}
+
+/** Some hosts at the other end, or only one kind of their packets. */
+export interface PeerEnd {
+  /** On the same segment their frames have these; packets of their pods go by them where nothing encapsulates them. */
+  readonly macs: readonly string[];
+  readonly addresses: readonly string[];
+  /** In nft's words, such as `udp dport 8472`. */
+  readonly match?: string;
 }
 
 export const SIDES = ["all", "store", "peers"] as const;
@@ -27,7 +36,7 @@ export const SIDES = ["all", "store", "peers"] as const;
 export type Side = (typeof SIDES)[number];
 
 const PING_TIMEOUT_MS = 20_000;
-export const DIRECTIONS = ["both", "in", "out"] as const;
+const DIRECTIONS = ["both", "in", "out"] as const;
 export type Direction = (typeof DIRECTIONS)[number];
 
 export const DIRECTION: Parameter = {
@@ -35,6 +44,19 @@ export const DIRECTION: Parameter = {
   byDefault: "both",
   value: { kind: "word", words: DIRECTIONS },
 };
+
+/** All that these hosts and their pods send and are sent. */
+export function wholeHosts(plans: readonly HostPlan[]): PeerEnd {
+  return {
+    macs: plans.map(({ mac }) => mac),
+    addresses: plans.flatMap(({ addresses }) => addresses.map(({ address }) => address)),
+  };
+}
+
+/** As the parameter says. */
+export function directionOf(parameters: Readonly<Record<string, string>>): Direction {
+  return DIRECTIONS.find((word) => word === parameters["direction"]) ?? "both";
+}
 
 /** Somebody beyond the filter, for the pings that look whether it works. */
 export function beyond(site: FaultSite, from: Side): string {
@@ -63,6 +85,14 @@ export function filterText(plan: FilterPlan): string {
 }
 
 function rules({ from, routers, verdict }: FilterPlan, field: "saddr" | "daddr"): string[] {
+  if (typeof from === "object") {
+    const { macs, addresses, match } = from;
+    const tail = match === undefined ? verdict : `${match} ${verdict}`;
+    return [
+      ...macs.map((mac) => `ether ${field} ${mac} ${tail}`),
+      ...addresses.map((address) => `${familyOf(address)} ${field} ${address} ${tail}`),
+    ];
+  }
   switch (from) {
     case "all":
       return [verdict];
@@ -72,12 +102,17 @@ function rules({ from, routers, verdict }: FilterPlan, field: "saddr" | "daddr")
       // Packets of pods carry pods' addresses: what is not the store's or the router's own is the peers'.
       return [
         ...[STORE_ADDRESS, ...routers].map(
-          (address) => `${address.includes(":") ? "ip6" : "ip"} ${field} ${address} accept`,
+          (address) => `${familyOf(address)} ${field} ${address} accept`,
         ),
         "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
         `meta protocol { ip, ip6 } ${verdict}`,
       ];
   }
+}
+
+/** As nft calls it. */
+function familyOf(address: string): "ip" | "ip6" {
+  return address.includes(":") ? "ip6" : "ip";
 }
 
 /** @throws LabError "requirement-missing" without nft, "command-failed" with what it complained of */
@@ -98,28 +133,58 @@ export async function removeFilter({ table }: FilterPlan): Promise<void> {
   }
 }
 
-/** Pings from a host; how many came back. */
+export interface PingEffort {
+  readonly count: number;
+  readonly intervalSeconds: number;
+  /** What is in each, beside the headers. */
+  readonly bytes?: number;
+  /** For the last answer; half a second unless said. */
+  readonly waitSeconds?: number;
+}
+
+export interface PingFindings extends PingAnswers {
+  readonly sent: number;
+  readonly received: number;
+}
+
+export interface PingAnswers {
+  /** Came again. */
+  readonly duplicates: number;
+  /** Held other bytes than were sent, or came with a wrong checksum. */
+  readonly corrupted: number;
+  /** Came after one to a later ping. */
+  readonly overtaken: number;
+  /** Of the quickest and of the slowest; undefined without any. */
+  readonly roundTripMs: { readonly min: number; readonly max: number } | undefined;
+}
+
+/** Pings from a host or its pod; how many came back, and how. */
 export async function pingFrom(
-  host: NetnsHost,
+  { anchor }: Pick<NetnsHost, "anchor">,
   address: string,
-  effort: { readonly count: number; readonly intervalSeconds: number },
-): Promise<{ readonly sent: number; readonly received: number }> {
-  const { count, intervalSeconds } = effort;
-  const argv = [
-    "ping",
-    "-n",
-    "-q",
-    "-c",
-    `${count}`,
-    "-i",
-    `${intervalSeconds}`,
-    "-W",
-    "0.5",
-    address,
-  ];
-  const { stdout } = await run(host.anchor.enter(argv), { timeoutMs: PING_TIMEOUT_MS });
+  { count, intervalSeconds, bytes, waitSeconds = 0.5 }: PingEffort,
+): Promise<PingFindings> {
+  const size = bytes === undefined ? [] : ["-s", `${bytes}`];
+  const argv = `ping -n -c ${count} -i ${intervalSeconds} -W ${waitSeconds}`.split(" ");
+  const { stdout } = await run(anchor.enter([...argv, ...size, address]), {
+    timeoutMs: PING_TIMEOUT_MS,
+  });
   const counted = parsePingOutput(`== ${address}\n${stdout}`).get(address);
-  return { sent: count, received: counted?.received ?? 0 };
+  return { sent: count, received: counted?.received ?? 0, ...parseAnswers(stdout) };
+}
+
+/** Source: ping(8), the answers and the summary of iputils. */
+export function parseAnswers(text: string): PingAnswers {
+  const [, min, max] = /min\/avg\/max[^=]*= ([\d.]+)\/[\d.]+\/([\d.]+)/.exec(text) ?? [];
+  const first = text.split("\n").filter((line) => !line.includes("DUP!"));
+  const numbers = first.flatMap((line) => /icmp_seq=(\d+) .*time=/.exec(line)?.[1] ?? []);
+  return {
+    duplicates: Number(/\+(\d+) duplicates/.exec(text)?.[1] ?? 0),
+    corrupted: Number(/\+(\d+) corrupted/.exec(text)?.[1] ?? 0),
+    overtaken: numbers.filter((number, at) => at > 0 && Number(number) < Number(numbers[at - 1]))
+      .length,
+    roundTripMs: min === undefined ? undefined : { min: Number(min), max: Number(max) },
+  };
 }
 
 /** @throws LabError "wrong-state" when the address does not answer even before anything is done */

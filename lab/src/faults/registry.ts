@@ -2,27 +2,44 @@ import { LabError } from "../errors.ts";
 import { alterFdb } from "./alter-fdb/index.ts";
 import { alterNeighbour } from "./alter-neighbour/index.ts";
 import { alterRoute } from "./alter-route/index.ts";
+import { blackHole } from "./black-hole/index.ts";
 import { changeAddress } from "./change-address/index.ts";
+import { changeConfig } from "./change-config/index.ts";
 import { changeMac } from "./change-mac/index.ts";
 import { changeMtu } from "./change-mtu/index.ts";
+import { clockDrift } from "./clock-drift/index.ts";
+import { clockJump } from "./clock-jump/index.ts";
 import { compactStore } from "./compact-store/index.ts";
+import { corrupt } from "./corrupt/index.ts";
+import { delay } from "./delay/index.ts";
 import { deleteFdb } from "./delete-fdb/index.ts";
 import { deleteLease } from "./delete-lease/index.ts";
 import { deleteLink } from "./delete-link/index.ts";
 import { deleteNeighbour } from "./delete-neighbour/index.ts";
 import { deleteRoute } from "./delete-route/index.ts";
 import { detour } from "./detour/index.ts";
+import { duplicate } from "./duplicate/index.ts";
 import { expireLease } from "./expire-lease/index.ts";
 import type { AnyFault } from "./fault.ts";
 import { flushRoutes } from "./flush-routes/index.ts";
 import { foreignDevice } from "./foreign-device/index.ts";
 import { foreignRoute } from "./foreign-route/index.ts";
+import { jitter } from "./jitter/index.ts";
 import { killAgent } from "./kill-agent/index.ts";
 import { linkFlap } from "./link-flap/index.ts";
 import { loss } from "./loss/index.ts";
+import { overwriteLease } from "./overwrite-lease/index.ts";
 import { partition } from "./partition/index.ts";
+import { partitionPair } from "./partition-pair/index.ts";
+import { partitionRing } from "./partition-ring/index.ts";
 import { pauseAgent } from "./pause-agent/index.ts";
 import { pauseStore } from "./pause-store/index.ts";
+import { poisonKey } from "./poison-key/index.ts";
+import { rate } from "./rate/index.ts";
+import { rebootHost } from "./reboot-host/index.ts";
+import { reorder } from "./reorder/index.ts";
+import { resetConnections } from "./reset-connections/index.ts";
+import { restartAgent } from "./restart-agent/index.ts";
 import { stopAgent } from "./stop-agent/index.ts";
 import { stopStore } from "./stop-store/index.ts";
 
@@ -31,26 +48,43 @@ export const FAULTS: ReadonlyMap<string, AnyFault> = listFaults([
   alterFdb,
   alterNeighbour,
   alterRoute,
+  blackHole,
   changeAddress,
+  changeConfig,
   changeMac,
   changeMtu,
+  clockDrift,
+  clockJump,
   compactStore,
+  corrupt,
+  delay,
   deleteFdb,
   deleteLease,
   deleteLink,
   deleteNeighbour,
   deleteRoute,
   detour,
+  duplicate,
   expireLease,
   flushRoutes,
   foreignDevice,
   foreignRoute,
+  jitter,
   killAgent,
   linkFlap,
   loss,
+  overwriteLease,
   partition,
+  partitionPair,
+  partitionRing,
   pauseAgent,
   pauseStore,
+  poisonKey,
+  rate,
+  rebootHost,
+  reorder,
+  resetConnections,
+  restartAgent,
   stopAgent,
   stopStore,
 ]);

@@ -36,6 +36,8 @@ test.each([
     { fault: "loss", host: "n1", parameters: { percent: "5", toString: "x" } },
     "takes no --toString",
   ],
+  [{ fault: "clock-jump", host: "n1", parameters: { by: "hour" } }, "--by wants a time"],
+  [{ fault: "clock-jump", host: "n1", parameters: { by: "1s" } }, "--by can be from 60000 ms"],
 ])("a request that cannot be is refused: %j", (request, message) => {
   expect(() => checkFaultRequest(request)).toThrow(message);
 });

@@ -3,8 +3,11 @@ import { LabError } from "../errors.ts";
 import type { FaultStep } from "../scenario.ts";
 import { hostIndex } from "../topology.ts";
 import type { FaultRequest } from "../lab.ts";
+import { parseDuration } from "./durations.ts";
 import type { AnyFault, Parameter } from "./fault.ts";
 import { faultNamed } from "./registry.ts";
+
+export { parseDuration };
 
 /** IFNAMSIZ without the zero byte at its end. Source: linux/if.h. */
 const LINK_NAME = /^[^\s/]{1,15}$/;
@@ -65,16 +68,6 @@ export function requestOfStep(step: FaultStep): FaultRequest {
   });
 }
 
-/** `10s`, `500ms`, `2m` in milliseconds. @throws LabError "usage" */
-export function parseDuration(flag: string, text: string): number {
-  const match = /^(\d{1,8})(ms|s|m|h)$/.exec(text);
-  const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match?.[2] ?? ""];
-  if (match === null || unit === undefined) {
-    throw new LabError("usage", `${flag} wants a time such as 500ms, 10s or 2m, not "${text}"`);
-  }
-  return Number(match[1]) * unit;
-}
-
 /** `delete-route n1 peer=n2` */
 export function formatRequest({ fault, host, parameters }: FaultRequest): string {
   const words = Object.entries(parameters).map(([name, value]) => `${name}=${value}`);
@@ -82,8 +75,9 @@ export function formatRequest({ fault, host, parameters }: FaultRequest): string
 }
 
 function checkPlace(fault: AnyFault, host: string | undefined): void {
-  if (fault.place === "store" && host !== undefined) {
-    throw usage(fault, `strikes the store, not a host: leave out "${host}"`);
+  if (fault.place !== "host" && host !== undefined) {
+    const whom = fault.place === "store" ? "the store, not a host" : "all hosts, not one";
+    throw usage(fault, `strikes ${whom}: leave out "${host}"`);
   }
   if (fault.place === "host" && host === undefined) {
     throw usage(fault, "wants a host, such as n1");
@@ -118,6 +112,13 @@ function checkValue(fault: AnyFault, name: string, { value }: Parameter, text: s
         );
       }
       return;
+    case "time": {
+      const ms = parseDuration(`--${name}`, text);
+      if (ms < value.minMs || ms > value.maxMs) {
+        throw usage(fault, `--${name} can be from ${value.minMs} ms to ${value.maxMs} ms`);
+      }
+      return;
+    }
     case "word":
       if (!value.words.includes(text)) {
         throw usage(fault, `--${name} wants one of ${value.words.join(", ")}, not "${text}"`);

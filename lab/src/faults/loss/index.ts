@@ -4,7 +4,7 @@ import {
   beyond,
   demandAnswer,
   DIRECTION,
-  DIRECTIONS,
+  directionOf,
   type FilterPlan,
   pingFrom,
   removeFilter,
@@ -36,7 +36,7 @@ export const loss: AnyFault = defineFault<Target>({
       plan: {
         table: `lab_${site.id}`,
         port: site.host().name,
-        direction: DIRECTIONS.find((word) => word === parameters["direction"]) ?? "both",
+        direction: directionOf(parameters),
         from: "all",
         routers: [],
         verdict: `numgen random mod 100 < ${percent} counter drop`,

@@ -4,7 +4,7 @@ import {
   beyond,
   demandAnswer,
   DIRECTION,
-  DIRECTIONS,
+  directionOf,
   type FilterPlan,
   pingFrom,
   removeFilter,
@@ -39,7 +39,7 @@ export const partition: AnyFault = defineFault<Target>({
       plan: {
         table: `lab_${site.id}`,
         port: site.host().name,
-        direction: DIRECTIONS.find((word) => word === parameters["direction"]) ?? "both",
+        direction: directionOf(parameters),
         from: sideOf(parameters["from"]),
         routers: site.host().plan.addresses.map(({ router }) => router),
         verdict: "counter drop",

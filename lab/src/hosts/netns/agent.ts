@@ -52,13 +52,13 @@ export class Agent {
   }
 
   /** @throws LabError "wrong-state" when it runs already, "command-failed" when it cannot be started */
-  async start(): Promise<void> {
+  async start(environment: Readonly<Record<string, string>> = {}): Promise<void> {
     if (this.#process !== undefined) {
       throw new LabError("wrong-state", `the agent runs already, process ${this.#process.pid}`);
     }
     this.#stopping = false;
     this.#startedMs = this.#clock.nowMs();
-    const started = await startLogged(this.#argv, { logFile: this.#logFile });
+    const started = await startLogged(this.#argv, { logFile: this.#logFile, environment });
     this.#process = started;
     this.#onStart(started.pid);
     void started.exited.then((status) => {

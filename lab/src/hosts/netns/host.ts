@@ -158,10 +158,10 @@ export class NetnsHost {
     return this.#podTrouble;
   }
 
-  async startAgent(): Promise<void> {
+  async startAgent(environment: Readonly<Record<string, string>> = {}): Promise<void> {
     this.#staleVersion = fileVersion(this.files.subnetFile);
     this.#seenVersion = undefined;
-    await this.#agent.start();
+    await this.#agent.start(environment);
     this.#wake.abort();
   }
 

@@ -1,0 +1,27 @@
+import { type AnyFault, defineFault } from "../fault.ts";
+import { enoughFor, impairing } from "../netem.ts";
+import { DIRECTION } from "../packet-filter.ts";
+
+/** Ten times as long as pings follow each other: those that are not delayed overtake some. */
+const DELAY_MS = 20;
+
+export const reorder: AnyFault = defineFault({
+  name: "reorder",
+  summary: `Sends a share of a host's frames at once, chosen at random, and all others ${DELAY_MS} ms later.`,
+  parameters: {
+    percent: { help: "how many of a hundred", value: { kind: "number", min: 5, max: 95 } },
+    direction: DIRECTION,
+  },
+  ...impairing({
+    parameter: "percent",
+    words: reorderWords,
+    effort: (percent) => enoughFor(Math.min(percent, 100 - percent)),
+    shows: ({ overtaken }) =>
+      overtaken > 0 ? `${overtaken} answers came after later ones` : undefined,
+  }),
+});
+
+/** The words after `netem`. Source: tc-netem(8). */
+export function reorderWords(percent: number): string {
+  return `delay ${DELAY_MS}ms reorder ${percent}%`;
+}
