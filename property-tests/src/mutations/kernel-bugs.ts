@@ -1,11 +1,14 @@
 /** What the reference does wrong with what is in the kernel, as wrapped kernels. */
+import { familyOf } from "agent/core/ip.ts";
 import type { Cidr, Ip } from "agent/core/ip.ts";
-import type { Change, Kernel } from "agent/kernel/kernel.ts";
+import type { Change, Kernel, KernelObject } from "agent/kernel/kernel.ts";
+import { identityOf } from "agent/kernel/reconcile.ts";
 import type { SimNode } from "../sim/world.ts";
 
 export type WrapKernel = (kernel: Kernel) => Kernel;
 
-function wrapped(kernel: Kernel, verbs: Partial<Kernel>): Kernel {
+/** A kernel that does some verbs otherwise. */
+export function wrapped(kernel: Kernel, verbs: Partial<Kernel>): Kernel {
   return {
     dump: (scope) => kernel.dump(scope),
     apply: (changes) => kernel.apply(changes),
@@ -71,6 +74,42 @@ export const programsOwnLease = (kernel: Kernel, node: SimNode): Kernel =>
       return results.slice(0, -1);
     },
   });
+
+/**
+ * Every way to a peer ends at a machine that is none of its own, and the agent does not see that.
+ * Source: flannel issue 1788, a public IP of before.
+ */
+export const sendsToTheWrongNode: WrapKernel = (kernel) => {
+  const asked = new Map<string, KernelObject>();
+  return wrapped(kernel, {
+    dump: async (scope) =>
+      (await kernel.dump(scope)).map((object) => asked.get(identityOf(object)) ?? object),
+    apply: async (changes) => {
+      const results = await kernel.apply(
+        changes.map(({ action, object }): Change => {
+          const wrong = misdirected(object);
+          if (action === "remove") asked.delete(identityOf(object));
+          else if (wrong !== undefined) asked.set(identityOf(object), object);
+          return { action, object: wrong ?? object };
+        }),
+      );
+      return results.map((result, index) => ({
+        ...result,
+        change: changes[index] ?? result.change,
+      }));
+    },
+  });
+};
+
+const THIRD_PARTY = { 4: "192.0.2.1" as Ip, 6: "2001:db8::1" as Ip };
+
+/** Undefined for what says nothing of a peer's public IP. */
+function misdirected(object: KernelObject): KernelObject | undefined {
+  if (object.kind === "fdb")
+    return { ...object, destination: THIRD_PARTY[familyOf(object.destination)] };
+  if (object.kind !== "route" || object.onlink || object.gateway === undefined) return undefined;
+  return { ...object, gateway: THIRD_PARTY[familyOf(object.destination)] };
+}
 
 /** A route that an operator made, as every simulated machine has it. */
 const OPERATORS_ROUTE: Change = {

@@ -1,4 +1,5 @@
 /** What the reference does wrong between its subnet manager and the rest of it, as a wrapped subnet manager. */
+import type { Ip } from "agent/core/ip.ts";
 import type { Lease } from "agent/core/lease.ts";
 import type { SubnetManager } from "agent/subnet-manager/subnet-manager.ts";
 import type { Mutation, SimNode } from "../sim/actors.ts";
@@ -44,6 +45,40 @@ export const readyWithoutItsKey: Mutation = {
   wrapSubnetManager: (manager) => ({
     ...verbsOf(manager),
     keepLease: (lease, _onHeld, signal) => manager.keepLease(lease, () => undefined, signal),
+  }),
+};
+
+/** Nobody's. */
+const FORMER_ADDRESS = "2001:db8::ee" as Ip;
+
+/** The lease names an IPv6 address that the node has no more, and the node does not see that. */
+export const publishesAFormerAddress: Mutation = {
+  wrapSubnetManager: (manager) => ({
+    ...verbsOf(manager),
+    acquireLease: async (config, wanted, ...words) => {
+      const { 6: publicIp, ...rest } = wanted.publicIps;
+      const former = publicIp === undefined ? rest : { ...rest, 6: FORMER_ADDRESS };
+      const lease = await manager.acquireLease(config, { ...wanted, publicIps: former }, ...words);
+      return { ...lease, publicIps: wanted.publicIps };
+    },
+  }),
+};
+
+/** Longer than a lease change may take to be programmed. */
+const LATE_MS = 3_000;
+
+/** All news of peers but the first list are passed on late. */
+export const passesPeersOnLate: Mutation = {
+  wrapSubnetManager: (manager, { world }) => ({
+    ...verbsOf(manager),
+    async *watchPeers(own, signal): AsyncGenerator<readonly Lease[]> {
+      let isFirst = true;
+      for await (const peers of manager.watchPeers(own, signal)) {
+        if (!isFirst) await new Promise<void>((resolve) => world.time.after(LATE_MS, resolve));
+        isFirst = false;
+        yield peers;
+      }
+    },
   }),
 };
 

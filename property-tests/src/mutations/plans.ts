@@ -133,3 +133,48 @@ export function revokedLease(seed: number): Plan {
 export function passingStranger(seed: number): Plan {
   return directed(seed, { nodes: 7, range: "scarce" }, [fault("overwrite", seed, 60)]);
 }
+
+/** Nothing happens to nodes of both families. */
+export function quietDualStack(seed: number): Plan {
+  return directed(seed, { nodes: 4, range: "roomy", dualStack: true }, []);
+}
+
+/** A lease comes, and goes again. */
+export function newcomer(seed: number): Plan {
+  return directed(seed, { nodes: 4, range: "roomy" }, [fault("reboot", seed, 60, 60)]);
+}
+
+/** Somebody deletes objects of the agents, one after the other. */
+export function removedObjects(seed: number): Plan {
+  return tampered(seed, "remove-object");
+}
+
+/** Somebody alters objects of the agents, one after the other. */
+export function alteredObjects(seed: number): Plan {
+  return tampered(seed, "alter-object");
+}
+
+/** The same, now the one and now the other, and the kernel's events about it get lost. */
+export function unheardTampering(seed: number): Plan {
+  return tampered(seed, "tamper-unheard");
+}
+
+function tampered(seed: number, kind: FaultKind): Plan {
+  return directed(
+    seed,
+    { nodes: 3, range: "roomy" },
+    Array.from({ length: 6 }, (_, index) => fault(kind, seed + index, 60 + 20 * index, 1, index)),
+  );
+}
+
+/** A tunnel device is deleted. */
+export function removedDevice(seed: number): Plan {
+  return directed(seed, { nodes: 4, range: "roomy", backend: "vxlan" }, [
+    fault("remove-device", seed, 60),
+  ]);
+}
+
+/** The external interface gets another MTU. */
+export function changedMtu(seed: number): Plan {
+  return directed(seed, { nodes: 3, range: "roomy" }, [fault("change-mtu", seed, 60)]);
+}

@@ -9,6 +9,7 @@ import type { MemoryDatabase } from "agent/subnet-manager/etcd/memory-database.t
 import type { MemoryMember } from "agent/subnet-manager/etcd/memory-member.ts";
 import type { SubnetManager } from "agent/subnet-manager/subnet-manager.ts";
 import type { Clock } from "agent/system/clock.ts";
+import type { Files } from "agent/system/files.ts";
 import type { Verb } from "agent/subnet-manager/etcd/memory-store.ts";
 import type { MemoryFiles } from "agent/system/memory-files.ts";
 import type { Random } from "agent/system/random.ts";
@@ -29,6 +30,7 @@ export interface Mutation {
     | undefined;
   /** The clock that the agent goes by; its connection to the store keeps its own. */
   readonly wrapClock?: ((clock: Clock, node: SimNode) => Clock) | undefined;
+  readonly wrapFiles?: ((files: Files, node: SimNode) => Files) | undefined;
 }
 
 export interface WorldOptions extends Mutation {
@@ -62,6 +64,10 @@ export interface SimNode {
   readonly member: MemoryMember | undefined;
   readonly files: MemoryFiles;
   readonly kernel: MemoryKernel;
+  /** Of the external interface, in bytes. */
+  readonly mtu: number;
+  /** While false, what the kernel tells of its changes is lost, and nobody says so. */
+  hearsKernel: boolean;
   readonly clockErrors: ClockErrors;
   readonly agent: AgentProcess | undefined;
   /** When a fault touched it last, by itself or through the store, in true time. */
@@ -101,6 +107,9 @@ export interface AgentProcess {
   readonly startedMs: number;
 }
 
+/** What somebody else did to a kernel: deleted a device, deleted or altered an object, the same without an event, another MTU of the card. */
+export type Drift = "device" | "object" | "unheard object" | "card";
+
 /** Who sees what happens; `Checks` is one. */
 export interface Observer {
   /** The store carries out a request of this process; the returned function runs after it. */
@@ -117,4 +126,6 @@ export interface Observer {
   logged(process: AgentProcess, level: string, text: string): void;
   started(process: AgentProcess): void;
   ended(process: AgentProcess): void;
+  /** Told just after it was done, before the agent can see it. */
+  drifted(node: SimNode, drift: Drift): void;
 }

@@ -230,6 +230,7 @@ export class AgentLife implements AgentProcess {
       },
       async *watch(signal): AsyncGenerator<KernelEvent> {
         for await (const event of kernel.watch(AbortSignal.any([signal, gone]))) {
+          if (!node.hearsKernel) continue;
           await new Promise<void>((resolve) => deliver(resolve));
           yield event;
         }
@@ -242,13 +243,15 @@ export class AgentLife implements AgentProcess {
   }
 
   #watchFiles(files: Files): Files {
-    return {
+    const { node } = this;
+    const watched: Files = {
       read: (path) => files.read(path),
       writeAtomically: async (path, text, mode) => {
-        this.node.world.observer.writing(this, path, text);
+        node.world.observer.writing(this, path, text);
         await files.writeAtomically(path, text, mode);
       },
     };
+    return node.world.options.wrapFiles?.(watched, node) ?? watched;
   }
 }
 

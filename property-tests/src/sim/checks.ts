@@ -1,5 +1,6 @@
 /** Looks at everything that happens in a world and says which invariant it breaks; each check counts how often it was made. */
 import type { Change } from "agent/kernel/kernel.ts";
+import { DataPlaneChecks } from "./data-plane-checks.ts";
 import type { FaultContext } from "./fault-context.ts";
 import type { InvariantId, Violation } from "./invariants.ts";
 import { describe, isAgents } from "./kernel-facts.ts";
@@ -7,11 +8,18 @@ import { type Live, isFull, keyOfLease, namesLease, ownedBy, storedOf } from "./
 import { StoreHistory, knownSignatures, peerSignatures } from "./store-history.ts";
 import type { Arrival } from "./sim-store.ts";
 import type { StoredSubnets } from "./stored.ts";
-import { type AgentProcess, type Observer, SUBNETS, SUBNET_FILE, type SimNode } from "./actors.ts";
+import {
+  type AgentProcess,
+  type Drift,
+  type Observer,
+  SUBNETS,
+  SUBNET_FILE,
+  type SimNode,
+} from "./actors.ts";
 import type { SimWorld } from "./world.ts";
 import { checkRevoke, checkWrite } from "./write-checks.ts";
 
-/** Violations kept of one world: the first ones tell. */
+/** Violations kept of one world, beside the first of each id: the first ones tell. */
 const MAX_VIOLATIONS = 3;
 const TRACE_LINES = 40;
 const TAKEN_AGAIN_MS = 5_000;
@@ -45,11 +53,19 @@ export class Checks implements Observer {
   readonly #memories = new WeakMap<AgentProcess, Memory>();
   #live: Live = new Map();
   readonly #history = new StoreHistory();
+  readonly #dataPlane: DataPlaneChecks;
   /** Keys that an operator wrote last. */
   readonly #operators = new Set<string>();
 
   constructor(world: SimWorld) {
     this.#world = world;
+    this.#dataPlane = new DataPlaneChecks({
+      world,
+      history: this.#history,
+      check: (id, holds, detail) => this.check(id, holds, detail),
+      matchedBy: (process) => this.memory(process).matched,
+      hearsFreely: (node) => this.#hearsFreely(node),
+    });
   }
 
   check(id: InvariantId, holds: boolean, detail: () => string): void {
@@ -59,7 +75,8 @@ export class Checks implements Observer {
 
   #violated(id: InvariantId, detail: string): void {
     this.#world.note(`VIOLATION ${id}: ${detail}`);
-    if (this.violations.length >= MAX_VIOLATIONS) return;
+    const isFirst = this.violations.every((one) => one.id !== id);
+    if (!isFirst && this.violations.length >= MAX_VIOLATIONS) return;
     const trace = this.#world.trace.slice(-TRACE_LINES);
     this.violations.push({ id, atMs: this.#world.time.nowMs, detail, trace });
   }
@@ -123,11 +140,12 @@ export class Checks implements Observer {
     const { entries } = this.#world.database.range({ prefix: SUBNETS });
     const live = new Map(entries.map((entry) => [entry.key, entry]));
     this.#live = live;
-    this.#history.add(live);
+    const isNews = this.#history.add(live);
     this.#noteChanges(before, live, by);
     this.#checkOwners();
     this.#checkReservations(before, by);
     for (const node of this.#world.nodes) this.#checkNode(node, before, by);
+    if (isNews) this.#dataPlane.leasesChanged();
   }
 
   #noteChanges(before: Live, live: Live, by: AgentProcess | undefined): void {
@@ -215,9 +233,7 @@ export class Checks implements Observer {
       agent.running &&
       !agent.paused &&
       node.troubledAtMs <= Math.max(0, lostMs - RECOVERED_MS) &&
-      node.uplink.state === "open" &&
-      !this.#isLossy(node) &&
-      this.faults?.hearsLate(node) !== true;
+      this.#hearsFreely(node);
     // Though a full store lets nobody take a key again: what is gone can be heard and said.
     time.after(NOT_READY_MS, () => {
       if (!undisturbed()) return;
@@ -235,8 +251,11 @@ export class Checks implements Observer {
     });
   }
 
-  #isLossy({ uplink }: SimNode): boolean {
-    return uplink.lateRequests > 0 || uplink.lostReplies > 0 || uplink.lostRequests > 0;
+  /** Whether nothing keeps a node from hearing what is new in the store. */
+  #hearsFreely(node: SimNode): boolean {
+    const { state, lateRequests, lostReplies, lostRequests } = node.uplink;
+    const isLossy = lateRequests > 0 || lostReplies > 0 || lostRequests > 0;
+    return state === "open" && !isLossy && this.faults?.hearsLate(node) !== true;
   }
 
   #readsStale(node: SimNode): boolean {
@@ -332,7 +351,8 @@ export class Checks implements Observer {
     if (path === SUBNET_FILE)
       this.check(
         "E2",
-        namesLease(text, process) && !process.ready,
+        namesLease(text, process) &&
+          (!process.ready || namesLease(process.node.files.texts.get(path) ?? "", process)),
         () => `${process.node.name} writes:\n${text}`,
       );
   }
@@ -351,6 +371,10 @@ export class Checks implements Observer {
         );
       }
     }
+  }
+
+  drifted(node: SimNode, drift: Drift): void {
+    this.#dataPlane.drifted(node, drift);
   }
 
   logged(process: AgentProcess, level: string, text: string): void {

@@ -4,7 +4,7 @@
  */
 import type { NetworkConfig } from "agent/core/network-config.ts";
 import { type Block, type StoredSubnets, blockOf, contains, overlap } from "./stored.ts";
-import type { SimNode } from "./actors.ts";
+import type { AgentProcess, SimNode } from "./actors.ts";
 
 interface FamilyWords {
   readonly family: 4 | 6;
@@ -34,10 +34,71 @@ const FAMILIES: readonly FamilyWords[] = [
   },
 ];
 
-const INTERFACE_MTU = 1500;
+/** What a kernel shows of flannel's objects and what it should show, as sorted lines. */
+export interface KernelTexts {
+  readonly wanted: string;
+  readonly actual: string;
+}
+
+export function kernelTexts(
+  node: SimNode,
+  config: NetworkConfig,
+  { live, printed }: { readonly live: readonly StoredSubnets[]; readonly printed: string },
+): KernelTexts {
+  return {
+    wanted: expectedKernel(node, config, live).join("\n"),
+    actual: flannelLines(printed, node, config).toSorted().join("\n"),
+  };
+}
+
+/** The same at this moment; undefined where the leases do not hold the one of the agent, with all that it publishes. */
+export function kernelTextsNow(
+  { node, config, lease }: AgentProcess,
+  live: readonly StoredSubnets[],
+): KernelTexts | undefined {
+  const own = live.find(({ owner }) => owner === node.publicIp);
+  if (config === undefined || own === undefined) return undefined;
+  if (own.blocks[0]?.text !== lease?.subnets[4]) return undefined;
+  const isPublished = ownBlocks(config, own).every(({ words }) => macOf(own, words) !== undefined);
+  if (config.backendType === "vxlan" && !isPublished) return undefined;
+  return kernelTexts(node, config, { live, printed: node.kernel.print() });
+}
+
+/** A peer's subnet that a node should have a way to. */
+export interface PeerSubnet {
+  readonly block: Block;
+  /** Whose it is: the IPv4 address that its lease names. */
+  readonly owner: string;
+  /** The address that its lease names in the subnet's family. */
+  readonly publicIp: string;
+}
+
+export function peerSubnets(
+  node: SimNode,
+  config: NetworkConfig,
+  live: readonly StoredSubnets[],
+): readonly PeerSubnet[] {
+  const own = live.find(({ owner }) => owner === node.publicIp);
+  if (own === undefined) return [];
+  return ownBlocks(config, own).flatMap((family) =>
+    peersIn(family, { own, config, live }).flatMap((peer) => {
+      const block = blockOfFamily(peer, family.words);
+      const publicIp = String(peer.value[family.words.publicIp]);
+      const { owner } = peer;
+      return block === undefined || owner === undefined ? [] : [{ block, owner, publicIp }];
+    }),
+  );
+}
+
+/** What encapsulation takes of the external interface's MTU, in the family that takes most. */
+export function largestOverheadBytes({ backendType, ranges }: NetworkConfig): number {
+  if (backendType !== "vxlan") return 0;
+  const enabled = FAMILIES.filter(({ family }) => ranges[family] !== undefined);
+  return Math.max(...enabled.map(({ overheadBytes }) => overheadBytes));
+}
 
 /** Lines as the memory kernel prints them, sorted. */
-export function expectedKernel(
+function expectedKernel(
   node: SimNode,
   config: NetworkConfig,
   live: readonly StoredSubnets[],
@@ -45,19 +106,44 @@ export function expectedKernel(
   const own = live.find(({ owner }) => owner === node.publicIp);
   if (own === undefined) return [];
   const lines: string[] = [];
-  for (const words of FAMILIES) {
-    const network = config.ranges[words.family]?.network;
-    const mine = blockOfFamily(own, words);
-    if (network === undefined || mine === undefined) continue;
+  for (const family of ownBlocks(config, own)) {
+    const { words, mine } = family;
     if (config.backendType === "vxlan") lines.push(...deviceLines(node, words, own, mine));
-    const peers = live.filter((peer) => isPeer(peer, own, words, { network, mine, config }));
+    const peers = peersIn(family, { own, config, live });
     for (const peer of peers) lines.push(...peerLines(peer, words, config.backendType));
   }
   return lines.toSorted();
 }
 
+/** One family in which a node has a subnet. */
+interface OwnFamily {
+  readonly words: FamilyWords;
+  readonly network: string;
+  readonly mine: Block;
+}
+
+function ownBlocks(config: NetworkConfig, own: StoredSubnets): readonly OwnFamily[] {
+  return FAMILIES.flatMap((words) => {
+    const network = config.ranges[words.family]?.network;
+    const mine = blockOfFamily(own, words);
+    return network === undefined || mine === undefined ? [] : [{ words, network, mine }];
+  });
+}
+
+function peersIn(
+  { words, network, mine }: OwnFamily,
+  facts: {
+    readonly own: StoredSubnets;
+    readonly config: NetworkConfig;
+    readonly live: readonly StoredSubnets[];
+  },
+): readonly StoredSubnets[] {
+  const { own, config, live } = facts;
+  return live.filter((peer) => isPeer(peer, own, words, { network, mine, config }));
+}
+
 /** Those lines of a kernel that flannel could have made, but for what a change of backend leaves. */
-export function flannelLines(
+function flannelLines(
   printed: string,
   { backendsSinceBoot }: SimNode,
   config: NetworkConfig,
@@ -126,7 +212,7 @@ function deviceLines(
   const { device, hostLength, overheadBytes, family } = words;
   const local = family === 4 ? node.publicIp : node.publicIpv6;
   const [address = ""] = mine.text.split("/");
-  const mtu = INTERFACE_MTU - overheadBytes;
+  const mtu = node.mtu - overheadBytes;
   return [
     `address ${address}/${hostLength} dev ${device}`,
     `link ${device} type vxlan id 1 local ${local} dev eth0 dstport 8472 nolearning address ${macOf(own, words)} mtu ${mtu}`,

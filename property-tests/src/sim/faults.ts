@@ -1,12 +1,18 @@
 /** Injects the faults of a plan into one world, and heals them. */
 import type { FaultContext } from "./fault-context.ts";
+import { KERNEL_STRIKES } from "./kernel-faults.ts";
 import { NETWORK_STRIKES } from "./network-faults.ts";
 import { NODE_STRIKES } from "./node-faults.ts";
 import type { Fault, FaultKind } from "./plan.ts";
 import { STORE_STRIKES } from "./store-faults.ts";
 import type { Strikes } from "./strikes.ts";
 
-const STRIKES: Strikes<FaultKind> = { ...NODE_STRIKES, ...NETWORK_STRIKES, ...STORE_STRIKES };
+const STRIKES: Strikes<FaultKind> = {
+  ...NODE_STRIKES,
+  ...KERNEL_STRIKES,
+  ...NETWORK_STRIKES,
+  ...STORE_STRIKES,
+};
 
 /** Those that keep a node from running or from reaching the store; for the others it has no excuse. */
 const DISTURBING: ReadonlySet<FaultKind> = new Set([

@@ -31,7 +31,12 @@ export const INVARIANTS = {
   C9: "in a quiet world that was restored from a backup every agent knows what it holds",
   D1: "in a quiet world every kernel holds exactly what the leases call for",
   D2: "no agent touches an object that is not its own",
+  D4: "2 s after a lease changed, the kernel of every node that nothing hinders holds what the leases of that moment or a later one call for",
+  D7: "in a quiet world what every kernel does with packets for a peer's subnet leads them to its owner, without a loop",
+  D8: "in a quiet world subnet.env and the tunnel devices have the MTU of the external interface less what encapsulation takes",
   D9: "no object for the own subnet is put",
+  D10: "5 s after a tunnel device was deleted it is back with its MAC and all peers",
+  D11: "1 s after an own object was deleted or altered all are right again, 10 s where the kernel's event was lost",
   E2: "subnet.env names the leased subnet and is written after the lease and before ready",
   E5: "while the store is down an agent sends at most 360 requests and writes at most 10 lines a minute, and after it at most 20 requests in 10 s",
 } as const;

@@ -1,18 +1,9 @@
-/** Faults of a machine, its agent, its clocks and its kernel. */
+/** Faults of a machine, its agent and its clocks. */
 import type { Machine, SimWorld } from "./world.ts";
 import type { Strikes } from "./strikes.ts";
 
 export const NODE_STRIKES: Strikes<
-  | "crash"
-  | "stop"
-  | "reboot"
-  | "pause"
-  | "wall-jump"
-  | "drift"
-  | "remove-device"
-  | "remove-object"
-  | "swap-addresses"
-  | "replace-node"
+  "crash" | "stop" | "reboot" | "pause" | "wall-jump" | "drift" | "swap-addresses" | "replace-node"
 > = {
   crash(context, { seconds }, node) {
     node.crash();
@@ -47,16 +38,6 @@ export const NODE_STRIKES: Strikes<
     node.clockErrors.rate = 0.99 + (variant % 21) / 1000;
     return true;
   },
-  "remove-device"(_context, _fault, node) {
-    const device = deviceOf(node);
-    if (device === undefined) return false;
-    node.kernel.removeInterface(device);
-    return true;
-  },
-  "remove-object"(_context, { variant }, node) {
-    void removeObject(node, variant);
-    return true;
-  },
   /** Two machines are given each other's addresses, and start anew with them. */
   "swap-addresses"(context, { seconds }, node) {
     const other = neighbourOf(context.world, node);
@@ -77,21 +58,6 @@ export const NODE_STRIKES: Strikes<
     return true;
   },
 };
-
-const DEVICES = ["flannel.1", "flannel-v6.1"];
-
-function deviceOf(node: Machine): string | undefined {
-  const printed = node.kernel.print();
-  return DEVICES.find((name) => printed.includes(`link ${name} `));
-}
-
-/** Deletes one of the agent's own objects behind its back. */
-async function removeObject({ kernel }: Machine, variant: number): Promise<void> {
-  const objects = await kernel.dump({ links: DEVICES, networks: [], sysctls: [] });
-  const candidates = objects.filter(({ kind }) => kind !== "link" && kind !== "sysctl");
-  const object = candidates[variant % Math.max(1, candidates.length)];
-  if (object !== undefined) await kernel.apply([{ action: "remove", object }]);
-}
 
 function neighbourOf({ nodes }: SimWorld, node: Machine): Machine | undefined {
   const other = nodes[node.number % nodes.length];

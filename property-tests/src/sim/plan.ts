@@ -42,6 +42,9 @@ export const FAULT_KINDS = [
   "replace-node",
   "remove-device",
   "remove-object",
+  "alter-object",
+  "tamper-unheard",
+  "change-mtu",
 ] as const;
 
 export type FaultKind = (typeof FAULT_KINDS)[number];

@@ -1,7 +1,9 @@
 /** Plays a plan in a fresh world and says what was found. */
-import { expectedKernel, flannelLines, foreignLines } from "./expected-kernel.ts";
+import { foreignLines, kernelTexts } from "./expected-kernel.ts";
 import { FaultContext } from "./fault-context.ts";
 import { Faults } from "./faults.ts";
+import { Forwarding } from "./forwarding.ts";
+import { checkMtu, checkWays } from "./quiet-data-plane.ts";
 import { Checks } from "./checks.ts";
 import type { InvariantId, Violation } from "./invariants.ts";
 import { FAULT_SECONDS, type Plan, QUIET_SECONDS, ROUND_SECONDS } from "./plan.ts";
@@ -106,7 +108,8 @@ class Run {
     await time.pass(QUIET_SECONDS * 1000 - RENEWAL_MS);
     const before = new Map(nodes.map((node) => [node, this.#unattached(node)]));
     await time.pass(RENEWAL_MS);
-    for (const node of nodes) this.#checkQuiet(node, before.get(node) ?? []);
+    const forwarding = new Forwarding(nodes);
+    for (const node of nodes) this.#checkQuiet(node, before.get(node) ?? [], forwarding);
     // As the auto-compaction of a real cluster; what a watch still needs is never older than this.
     this.#world.database.compact(this.#world.database.revision);
     await time.pass(Math.max(0, startMs + ROUND_SECONDS * 1000 - time.nowMs));
@@ -157,7 +160,7 @@ class Run {
   }
 
   /** `unattachedBefore`: what `#unattached` said so long ago that a renewal under way then is over. */
-  #checkQuiet(node: SimNode, unattachedBefore: readonly string[]): void {
+  #checkQuiet(node: SimNode, unattachedBefore: readonly string[], forwarding: Forwarding): void {
     const { agent, name } = node;
     if (agent === undefined || this.#isExhausted(node)) return;
     const live = this.#checks.leases();
@@ -177,9 +180,10 @@ class Run {
     );
     this.#checkPeers(node);
     if (config === undefined || own === undefined) return;
+    checkMtu(this.#checks, node, config);
+    checkWays(this.#checks, node, { config, live, forwarding });
     const printed = node.kernel.print();
-    const wanted = expectedKernel(node, config, live).join("\n");
-    const actual = flannelLines(printed, node, config).toSorted().join("\n");
+    const { wanted, actual } = kernelTexts(node, config, { live, printed });
     this.#checks.check(
       "D1",
       wanted === actual,

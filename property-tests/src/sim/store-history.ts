@@ -11,13 +11,25 @@ export class StoreHistory {
   /** The number of the first one kept. */
   #first = 0;
 
-  /** A renewal changes nothing that an agent could speak of. */
-  add(live: Live): void {
-    if (isSaid(live, this.#lives.at(-1))) return;
+  /** The number of the newest live set. */
+  get newest(): number {
+    return this.#first + this.#lives.length - 1;
+  }
+
+  /** Undefined for one that is forgotten. */
+  at(number: number): Live | undefined {
+    return this.#lives[number - this.#first];
+  }
+
+  /** Whether it says something new: a renewal changes nothing that an agent could speak of. */
+  add(live: Live): boolean {
+    if (isSaid(live, this.#lives.at(-1))) return false;
     this.#lives.push(live);
-    if (this.#lives.length <= REMEMBERED) return;
-    this.#lives.shift();
-    this.#first++;
+    if (this.#lives.length > REMEMBERED) {
+      this.#lives.shift();
+      this.#first++;
+    }
+    return true;
   }
 
   /**

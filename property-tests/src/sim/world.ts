@@ -24,6 +24,8 @@ import { type ClockErrors, SimTime, TrueClock } from "./sim-time.ts";
 /** How long a supervisor waits before it starts an agent again that ended by itself: twice as long each time, until one had a lease. */
 const RESTART_MS_MIN = 5_000;
 const RESTART_MS_MAX = 80_000;
+/** Of the external interface at first, in bytes: Ethernet's. */
+const INTERFACE_MTU = 1500;
 /** Lines of the trace kept for a report. */
 const TRACE_LINES = 400;
 
@@ -126,6 +128,8 @@ export class Machine implements SimNode {
   troubledAtMs = 0;
   clockErrors: ClockErrors = { rate: 1, wallOffsetMs: 0 };
   kernel: MemoryKernel;
+  mtu: number = INTERFACE_MTU;
+  hearsKernel = true;
   /** What the kernel printed before any agent came. */
   foreign: string;
   agent: AgentLife | undefined;
@@ -206,6 +210,13 @@ export class Machine implements SimNode {
     this.foreign = this.kernel.print();
   }
 
+  /** Equivalent to `ip link set eth0 mtu MTU`, now and after each reboot. */
+  setMtu(mtu: number): void {
+    this.mtu = mtu;
+    this.kernel.setMtu("eth0", mtu);
+    this.foreign = this.#boot().print();
+  }
+
   /** Another machine stands in its place: nothing of the old one is left but its addresses. */
   replace(): void {
     this.reboot();
@@ -238,6 +249,7 @@ export class Machine implements SimNode {
     const kernel = new MemoryKernel();
     kernel.addInterface({
       name: "eth0",
+      mtu: this.mtu,
       addresses: [`${this.publicIp}/24` as Cidr, `${this.publicIpv6}/64` as Cidr],
     });
     kernel.addInterface({ name: "cni0", type: "bridge", addresses: ["172.30.0.1/24" as Cidr] });
