@@ -10,7 +10,9 @@ let number = 0;
 requires("lab", "vxlan")("scenarios against this repository's agent", () => {
   for (const scenario of scenarios) {
     for (const variant of scenario.variants.filter(({ runs }) => runs === undefined)) {
-      test(`${scenario.name} (${formatVariant(variant)})`, async ({ signal }) => {
+      test(`${scenario.invariants.join(", ")}: ${scenario.name} (${formatVariant(variant)})`, async ({
+        signal,
+      }) => {
         const result = await runOne(scenario, variant, {
           number: ++number,
           flanneld: undefined,
