@@ -6,7 +6,7 @@ import { parseCidr, parseIp } from "./core/ip.ts";
 import type { Lease } from "./core/lease.ts";
 import { NO_PREDECESSOR, openReconciler } from "./daemon-loop.ts";
 import type { Reconciler } from "./daemon-loop.ts";
-import type { Kernel, KernelEvent } from "./kernel/kernel.ts";
+import type { Kernel, KernelEvent, Route } from "./kernel/kernel.ts";
 import type { MemoryKernel } from "./kernel/memory-kernel.ts";
 import { ManualClock } from "./system/manual-clock.ts";
 import { MemoryLog } from "./system/memory-log.ts";
@@ -24,14 +24,17 @@ interface Bench extends AsyncDisposable {
 /** Three peers programmed, and the loop running since three seconds. */
 async function bench({
   definition = registry.vxlan,
+  options = {},
   tells = true,
   nexthopsFrom = 512,
 }: {
   readonly definition?: BackendDefinition;
+  /** Of the backend. */
+  readonly options?: object;
   readonly tells?: boolean;
   readonly nexthopsFrom?: number;
 } = {}): Promise<Bench> {
-  const cluster = new Cluster(definition, [4]);
+  const cluster = new Cluster(definition, [4], options);
   const { kernel, backend, own } = await cluster.node();
   const clock = new ManualClock();
   const log = new MemoryLog();
@@ -133,6 +136,32 @@ test.each(Object.values(registry))(
     ).toBeGreaterThanOrEqual(routes.length);
   },
 );
+
+test("D1: DirectRouting is decided anew within a second when the route to a peer's public IP changes", async () => {
+  await using bed = await bench({ options: { DirectRouting: true } });
+  const direct = "route 10.42.2.0/24 via 192.0.2.2 dev eth0";
+  const tunnel = "route 10.42.2.0/24 via 10.42.2.0 dev flannel.1 onlink";
+  expect(bed.kernel.print()).toContain(direct);
+  const detour: Route = {
+    kind: "route",
+    destination: parseCidr("192.0.2.2/32"),
+    gateway: parseIp("192.0.2.254"),
+    link: "eth0",
+    onlink: false,
+    protocol: 4,
+  };
+  await bed.kernel.apply([{ action: "put", object: detour }]);
+  await bed.clock.advance(1_000);
+  expect(bed.kernel.print()).toContain(tunnel);
+  await bed.kernel.apply([{ action: "remove", object: detour }]);
+  await bed.clock.advance(1_000);
+  expect(bed.kernel.print()).toContain(direct);
+  const passes = bed.reconciler.counters().reconcile_passes_total["kernel-event"].whole;
+  const elsewhere = { ...detour, destination: parseCidr("203.0.113.0/24") };
+  await bed.kernel.apply([{ action: "put", object: elsewhere }]);
+  await bed.clock.advance(1_000);
+  expect(bed.reconciler.counters().reconcile_passes_total["kernel-event"].whole).toBe(passes);
+});
 
 test("D11: what no event told of is back within ten seconds, though another object is refused for ever", async () => {
   await using bed = await bench({ tells: false });

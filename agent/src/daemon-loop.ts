@@ -1,5 +1,6 @@
 /** The one loop that writes to the kernel, and what wakes it. */
 import { AgentError } from "./core/errors.ts";
+import { containsIp } from "./core/ip.ts";
 import type { Cidr, Ip } from "./core/ip.ts";
 import { firstOf } from "./core/latest.ts";
 import type { Lease } from "./core/lease.ts";
@@ -143,16 +144,23 @@ class Passes {
     this.wake();
   }
 
-  /** Whether the kernel tells of anything but what is wished: our own changes come back as events. */
+  /** Whether the kernel tells of anything but what is wished, or of a way to a peer: our own changes come back as events. */
   isNews(about: readonly Change[] | undefined): boolean {
     const wish = this.#plans?.wish;
     if (about === undefined || wish === undefined) return true;
     const isCovered = covers(wish.scope);
     return about.some(({ action, object }) => {
       const wanted = wish.objects.get(identityOf(object));
-      if (wanted === undefined) return action === "put" && isCovered(object);
-      return action === "remove" || !isSame(wanted, object);
+      if (wanted !== undefined) return action === "remove" || !isSame(wanted, object);
+      return (action === "put" && isCovered(object)) || this.#leadsToPeer(object);
     });
+  }
+
+  /** What the plan asks the kernel's routes about may have another answer now, whosever route it is. */
+  #leadsToPeer(object: KernelObject): boolean {
+    if (object.kind !== "route") return false;
+    const asked = this.#parts.environment.backend.lookups(this.#taken);
+    return asked.some((destination) => containsIp(object.destination, destination));
   }
 
   /** What is due now, the whole kernel first, so that no flood of lease changes puts it off. */

@@ -1,5 +1,8 @@
 import type { KernelEvent } from "./kernel.ts";
 
+/** Changes of a burst that are told one by one; of more than these it is only said that there were some. */
+const MAX_ABOUT = 1024;
+
 /** Events between a kernel and one watcher: a burst that nobody has read yet is one event, and an overrun outweighs a change. */
 export class EventQueue implements AsyncIterable<KernelEvent> {
   readonly #signal: AbortSignal;
@@ -13,7 +16,7 @@ export class EventQueue implements AsyncIterable<KernelEvent> {
   }
 
   push(event: KernelEvent): void {
-    if (this.#pending?.kind !== "overrun") this.#pending = event;
+    this.#pending = this.#pending === undefined ? event : merged(this.#pending, event);
     this.#wake();
   }
 
@@ -33,4 +36,11 @@ export class EventQueue implements AsyncIterable<KernelEvent> {
       else await new Promise<void>((resolve) => (this.#wake = resolve));
     }
   }
+}
+
+function merged(first: KernelEvent, second: KernelEvent): KernelEvent {
+  if (first.kind === "overrun" || second.kind === "overrun") return { kind: "overrun" };
+  if (first.about === undefined || second.about === undefined) return { kind: "changed" };
+  if (first.about.length + second.about.length > MAX_ABOUT) return { kind: "changed" };
+  return { kind: "changed", about: [...first.about, ...second.about] };
 }

@@ -67,7 +67,7 @@ export class MemoryKernel implements Kernel {
     return changes.map((change) => {
       const refusal = this.#injected(change) ?? this.#network.make(change);
       if (refusal !== undefined) return { change, error: refusedChange(change, refusal) };
-      this.#emit({ kind: "changed" });
+      this.#tell(change);
       return { change };
     });
   }
@@ -148,19 +148,20 @@ export class MemoryKernel implements Kernel {
   addRoute(route: Omit<Route, "kind"> & { readonly metric?: number }): void {
     const metric = route.metric ?? defaultMetric(familyOf(route.destination));
     throwRefusal(this.#network.appendRoute({ ...route, kind: "route", metric }));
-    this.#emit({ kind: "changed" });
+    this.#tell({ action: "put", object: { ...route, kind: "route" } });
   }
 
   /** A nexthop that somebody else puts, also one without a gateway. Equivalent to `ip nexthop replace`. */
   addNexthop(nexthop: Omit<Nexthop, "kind">): void {
     throwRefusal(this.#network.putNexthop({ ...nexthop, kind: "nexthop" }));
-    this.#emit({ kind: "changed" });
+    this.#tell({ action: "put", object: { ...nexthop, kind: "nexthop" } });
   }
 
   /** Equivalent to `ip nexthop delete id ID`. */
   removeNexthop(id: number): void {
-    this.#change("remove", { kind: "nexthop", id, link: "", onlink: false, protocol: 0 });
-    this.#emit({ kind: "changed" });
+    const object = { kind: "nexthop", id, link: "", onlink: false, protocol: 0 } as const;
+    this.#change("remove", object);
+    this.#tell({ action: "remove", object });
   }
 
   /** Refuses the changes that `matches` until the returned function is called. */
@@ -200,6 +201,18 @@ export class MemoryKernel implements Kernel {
 
   #change(action: Change["action"], object: KernelObject): void {
     throwRefusal(this.#network.make({ action, object }));
+  }
+
+  /** As Linux tells of it: what else comes and goes with a link or an address is not said. */
+  #tell(change: Change): void {
+    switch (change.object.kind) {
+      case "link":
+      case "address":
+      case "sysctl":
+        return this.#emit({ kind: "changed" });
+      default:
+        this.#emit({ kind: "changed", about: [change] });
+    }
   }
 
   #emit(event: KernelEvent): void {
