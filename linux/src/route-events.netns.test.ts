@@ -7,7 +7,7 @@ import { putNeighbour, removeNeighbour } from "./neighbour.ts";
 import { putNexthop, removeNexthop } from "./nexthop.ts";
 import { type RouteEvent, RouteEvents } from "./route-events.ts";
 import { putRoute, removeRoute } from "./route.ts";
-import { Fixture, must } from "./testing/fixture.ts";
+import { Fixture, linkNamed, must } from "./testing/fixture.ts";
 import { requires } from "./testing/requires.ts";
 
 type Batches = AsyncGenerator<readonly RouteEvent[], void>;
@@ -37,6 +37,34 @@ const LAST = { destination: "10.99.0.0/16", type: "blackhole" } as const;
 const ENDED = { value: undefined, done: true };
 
 requires("netns", "vxlan")("kernel events", () => {
+  test.each(["10.42.2.0/24", "2001:db8:42:2::/64"])(
+    "say of a route to %s over another device that it took the place of the first, which is told of no more",
+    async (destination) => {
+      using fixture = await Fixture.withLinks();
+      const { socket, namespace } = fixture;
+      for (const name of ["one", "two"])
+        await must(socket, addLink({ name, kind: "bridge", up: true }));
+      const [one, two] = [await linkNamed(socket, "one"), await linkNamed(socket, "two")];
+      using events = RouteEvents.open({ namespace: namespace.path, kinds: ["route"] });
+      const batches = events[Symbol.asyncIterator]();
+      await must(
+        socket,
+        putRoute({ destination, linkIndex: one.index }),
+        putRoute({ destination, linkIndex: two.index }),
+        putRoute(LAST),
+      );
+      const seen = await until(batches, isRoute("put", LAST.destination));
+      const told = seen.flatMap((event) =>
+        event.kind !== "overrun" &&
+        event.object === "route" &&
+        event.route.destination === destination
+          ? [`${event.kind} ${event.route.linkIndex} ${event.replaces ?? false}`]
+          : [],
+      );
+      expect(told).toEqual([`put ${one.index} false`, `put ${two.index} true`]);
+    },
+  );
+
   test.each([
     ["10.42.2.0/24", "10.42.2.0"],
     ["2001:db8:42:2::/64", "2001:db8:42:2::"],

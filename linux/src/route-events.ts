@@ -6,6 +6,7 @@ import { type Link, RTM_DELLINK, RTM_NEWLINK, decodeLink } from "./link.ts";
 import { MessageReader } from "./message-reader.ts";
 import { type NeighbourEntry, RTM_DELNEIGH, RTM_NEWNEIGH, decodeNeighbour } from "./neighbour.ts";
 import { type NexthopState, RTM_DELNEXTHOP, RTM_NEWNEXTHOP, decodeNexthop } from "./nexthop.ts";
+import { NLM_F_REPLACE } from "./request.ts";
 import { RTM_DELROUTE, RTM_NEWROUTE, type RouteState, decodeRoute, isCloned } from "./route.ts";
 
 /** Source: linux/netlink.h */
@@ -38,7 +39,12 @@ interface Change {
 export type RouteEvent =
   | (Change & { readonly object: "link"; readonly link: Link })
   | (Change & { readonly object: "address"; readonly address: AddressState })
-  | (Change & { readonly object: "route"; readonly route: RouteState })
+  | (Change & {
+      readonly object: "route";
+      readonly route: RouteState;
+      /** Set when it took the place of another route for its destination, of whose end nothing else is told. */
+      readonly replaces?: true;
+    })
   | (Change & { readonly object: "neighbour"; readonly neighbour: NeighbourEntry })
   | (Change & { readonly object: "fdb"; readonly fdbEntry: FdbEntryState })
   | (Change & { readonly object: "nexthop"; readonly nexthop: NexthopState })
@@ -175,7 +181,9 @@ function addressEvent(kind: ChangeKind, message: MessageReader): RouteEvent | un
 
 function routeEvent(kind: ChangeKind, message: MessageReader): RouteEvent | undefined {
   const route = isCloned(message) ? undefined : decodeRoute(message);
-  return route && { kind, object: "route", route };
+  if (route === undefined) return undefined;
+  const replaces = kind === "put" && (message.flags & NLM_F_REPLACE) !== 0;
+  return { kind, object: "route", route, ...(replaces ? { replaces } : {}) };
 }
 
 function neighbourEvent(kind: ChangeKind, message: MessageReader): RouteEvent | undefined {

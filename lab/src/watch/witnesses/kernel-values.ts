@@ -91,8 +91,11 @@ export function toChanges(event: RouteEvent, names: Map<number, string>): readon
           },
         },
       ];
-    case "route":
-      return routeObject(event.route, names).map((object) => ({ kind, object }));
+    case "route": {
+      const { replaces } = event;
+      const how = replaces === undefined ? { kind } : { kind, replaces };
+      return routeObject(event.route, names).map((object) => ({ ...how, object }));
+    }
     case "neighbour":
       return neighbourObject(event.neighbour, names, kind).map((object) => ({ kind, object }));
     case "fdb":
