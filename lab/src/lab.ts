@@ -1,4 +1,11 @@
 import type { IpFamily } from "./addresses.ts";
+import type {
+  InvariantChecked,
+  InvariantViolated,
+  KernelChanged,
+  LeaseChanged,
+  ProbeFigures,
+} from "./report/events.ts";
 
 /**
  * A running lab: hosts in network namespaces, one flanneld and one pod in each, and a store. Every method takes and
@@ -73,6 +80,11 @@ export interface Lab {
   readRepairs(request: Record<string, never>, call?: CallOptions): Promise<RepairReport>;
   /** Waits until more than `after` things have happened, and tells those; aborting `call.signal` ends the waiting. */
   readNews(request: { readonly after: number }, call?: CallOptions): Promise<LabNews>;
+  /**
+   * Ends the watch that the lab was brought up with (LabOptions.watch), once what it waits for is decided, at most a few
+   * seconds later: its last words are news. Without a watch nothing happens.
+   */
+  finishWatch(request: Record<string, never>, call?: CallOptions): Promise<Done>;
 }
 
 /** Every method of `Lab`, for the two ends of the socket. */
@@ -97,6 +109,7 @@ export const LAB_METHODS: readonly (keyof Lab)[] = [
   "healFaults",
   "readRepairs",
   "readNews",
+  "finishWatch",
 ];
 
 export interface CallOptions {
@@ -277,7 +290,16 @@ export type LabEvent =
       readonly target: string;
     }
   /** A fault whose time was over: `saw` is absent when nobody saw its end. */
-  | { readonly type: "fault-expired"; readonly fault: string; readonly saw?: string };
+  | { readonly type: "fault-expired"; readonly fault: string; readonly saw?: string }
+  | WatchEvent;
+
+/** What the witnesses of a watched run see and say. */
+export type WatchEvent =
+  | InvariantViolated
+  | InvariantChecked
+  | ProbeFigures
+  | LeaseChanged
+  | KernelChanged;
 
 export interface LabNews {
   readonly events: readonly { readonly agoMs: number; readonly event: LabEvent }[];

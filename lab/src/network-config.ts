@@ -29,6 +29,8 @@ export interface NetworkFacts {
   /** Lower case; undefined when the config names none. */
   readonly backend: string | undefined;
   readonly dualStack: boolean;
+  /** Of the vxlan backend: peers on the same segment are routed to without the tunnel. */
+  readonly directRouting: boolean;
 }
 
 /** Never throws: a broken config is a case to test the agent with. */
@@ -38,7 +40,7 @@ export function readNetworkFacts(text: string): NetworkFacts {
     config = JSON.parse(text);
   } catch (error) {
     if (error instanceof SyntaxError) {
-      return { backend: undefined, dualStack: false };
+      return { backend: undefined, dualStack: false, directRouting: false };
     }
     throw error;
   }
@@ -46,6 +48,7 @@ export function readNetworkFacts(text: string): NetworkFacts {
   return {
     backend: typeof backend === "string" ? backend.toLowerCase() : undefined,
     dualStack: memberOf(config, "enableipv6") === true,
+    directRouting: memberOf(memberOf(config, "backend"), "directrouting") === true,
   };
 }
 

@@ -86,7 +86,12 @@ describe("network config", () => {
     ['{"backend":{"type":"vxlan"},"ENABLEIPV6":true}', "vxlan", true],
     ['{"Backend":{"Type":"a"},"backend":{"Type":"b"}}', "b", false],
   ])("%s names backend %s, dual stack %s", (text, backend, dualStack) => {
-    expect(readNetworkFacts(text)).toEqual({ backend, dualStack });
+    expect(readNetworkFacts(text)).toEqual({ backend, dualStack, directRouting: false });
+  });
+
+  it("says whether vxlan peers are routed to directly", () => {
+    const text = '{"Backend":{"type":"vxlan","directRouting":true}}';
+    expect(readNetworkFacts(text).directRouting).toBe(true);
   });
 
   it.each([

@@ -18,6 +18,15 @@ export interface LabWishes extends NetworkWishes {
   readonly flanneld?: string;
   readonly expect?: Expectation;
   readonly timeoutSeconds?: number;
+  readonly watch?: WatchWish;
+}
+
+/** That a run in the lab is to be watched by witnesses from its first moment on. */
+export interface WatchWish {
+  /** Where the evidence of violations goes: the run's own folder. */
+  readonly folder: string;
+  /** When the run began, in milliseconds of the clock that all processes of the machine share. */
+  readonly beganMs: number;
 }
 
 /** A lab with every choice made; plain data, so that it crosses processes. */
@@ -34,6 +43,8 @@ export interface LabOptions {
   readonly expect: Expectation;
   /** For `up`, from its start to the last pair that answers. */
   readonly timeoutMs: number;
+  /** Absent in a lab that no run is judged by. */
+  readonly watch?: WatchWish;
 }
 
 /** What the machine and the caller's shell decide. */
@@ -88,6 +99,7 @@ export function labOptions(wishes: LabWishes, defaults: OptionDefaults): LabOpti
         wishes.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
         MAX_TIMEOUT_SECONDS,
       ),
+    ...(wishes.watch === undefined ? {} : { watch: wishes.watch }),
   };
 }
 

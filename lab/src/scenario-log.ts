@@ -3,10 +3,12 @@ import type { Lab, LabEvent } from "./lab.ts";
 import { lastLines } from "./log-text.ts";
 import { EVENT_LOG_VERSION, type MachineFacts, type RunEvent } from "./report/events.ts";
 import { judge, type Judgement } from "./report/verdict.ts";
+import { factsOfVariant } from "./run-facts.ts";
 import { formatStep, formatVariant } from "./scenario-text.ts";
 import type { Scenario, Step, Variant } from "./scenario.ts";
 import type { Clock } from "./system/clock.ts";
 import { planTopology, STORE_ENDPOINT } from "./topology.ts";
+import { checksFor } from "./watch/checks/registry.ts";
 
 /** Lines of each host's log that are kept; the last ones. */
 const MAX_LOG_LINES = 2000;
@@ -39,6 +41,11 @@ export class ScenarioLog {
     this.#append = append;
   }
 
+  /** In milliseconds of the clock. */
+  get beganMs(): number {
+    return this.#beganMs;
+  }
+
   tell({ atMs, ...event }: Happening): void {
     const at = Math.max(0, (atMs ?? this.#clock.nowMs()) - this.#beganMs);
     const timed: RunEvent = { ...event, at };
@@ -46,7 +53,8 @@ export class ScenarioLog {
     this.#append(timed);
   }
 
-  begin(scenario: Scenario, variant: Variant, facts: RunFacts): void {
+  /** @param isWatched whether witnesses watch invariants while it goes on */
+  begin(scenario: Scenario, variant: Variant, facts: RunFacts, isWatched: boolean): void {
     const { nodes, name, why, invariants } = scenario;
     const families: readonly IpFamily[] = variant.family === "dual" ? ["ipv4", "ipv6"] : ["ipv4"];
     const { segments, hosts, store } = planTopology({
@@ -59,7 +67,7 @@ export class ScenarioLog {
       version: EVENT_LOG_VERSION,
       wallClock: this.#clock.isoTime(),
       run: facts.run,
-      watched: [],
+      watched: isWatched ? checksFor(factsOfVariant(variant)).map(({ id }) => id) : [],
       scenario: { name, why, invariants, steps: scenario.steps.map(stepFacts) },
       variant: { backend: variant.backend, family: variant.family, text: formatVariant(variant) },
       agents: hosts.map((host) => ({ host: host.name, command: facts.agent })),
@@ -97,6 +105,20 @@ export class ScenarioLog {
     const judgement = judge([...this.#events, { type: "run-ended", at, verdict: "unknown" }]);
     this.tell({ type: "run-ended", verdict: judgement.verdict });
     return judgement;
+  }
+}
+
+/** Ends the watch of a lab when it is disposed: while its last words can still be read. */
+export class WatchedRun implements AsyncDisposable {
+  readonly #lab: Pick<Lab, "finishWatch">;
+
+  constructor(lab: Pick<Lab, "finishWatch">) {
+    this.#lab = lab;
+  }
+
+  /** @throws LabError when the lab is gone */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#lab.finishWatch({});
   }
 }
 

@@ -4,7 +4,7 @@ import type { Lab } from "./lab.ts";
 import type { LabWishes } from "./options.ts";
 import type { RunEvent } from "./report/events.ts";
 import { checkScenario } from "./scenario-check.ts";
-import { LabFollower, type RunFacts, ScenarioLog } from "./scenario-log.ts";
+import { LabFollower, type RunFacts, ScenarioLog, WatchedRun } from "./scenario-log.ts";
 import type { ScenarioResult, StepResult } from "./scenario-result.ts";
 import { ScenarioStage } from "./scenario-stage.ts";
 import type { Scenario, Step, Variant } from "./scenario.ts";
@@ -22,6 +22,8 @@ export interface ScenarioDeps {
   /** Brings a lab up with all agents ready; pods need not reach each other yet. */
   readonly openLab: (wishes: LabWishes) => Promise<OpenLab>;
   readonly facts: RunFacts;
+  /** The run's folder, for evidence; without it no witness watches the run. */
+  readonly watchFolder?: string;
   /** Takes each event of the run, in its order. */
   readonly append?: (event: RunEvent) => void;
 }
@@ -44,7 +46,7 @@ export async function runScenario(
   const log = new ScenarioLog(clock, append);
   const run: Run = { scenario, variant, deps, log, steps: [] };
   const evidence: string[] = [];
-  log.begin(scenario, variant, deps.facts);
+  log.begin(scenario, variant, deps.facts, deps.watchFolder !== undefined);
   try {
     await actOut(run);
   } catch (thrown) {
@@ -82,10 +84,15 @@ interface Run {
 async function actOut(run: Run): Promise<void> {
   const { scenario, variant, deps, log } = run;
   const { clock } = deps;
-  await using open = await deps.openLab(wishesOf(scenario, variant));
+  const { watchFolder: folder } = deps;
+  await using open = await deps.openLab({
+    ...wishesOf(scenario, variant),
+    ...(folder === undefined ? {} : { watch: { folder, beganMs: log.beganMs } }),
+  });
   run.isUp = true;
   try {
     await using _follower = new LabFollower(open.lab, clock, log);
+    await using _watched = new WatchedRun(open.lab);
     await using stage = new ScenarioStage({
       lab: open.lab,
       variant,

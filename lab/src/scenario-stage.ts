@@ -8,14 +8,15 @@ import { podsReachEachOther } from "./checks/pods-reach-each-other.ts";
 import { repaired } from "./checks/repaired.ts";
 import { type SubnetsByHost, subnetsAreKept } from "./checks/subnets-are-kept.ts";
 import { type Finding, unknown } from "./checks/verdict.ts";
+import { LabError } from "./errors.ts";
 import { requestOfStep } from "./faults/request.ts";
 import type { Lab, LabStatus } from "./lab.ts";
-import { NETWORKS } from "./network-config.ts";
 import { readHostKernel } from "./observe/kernel-state.ts";
 import { probeLargestPackets } from "./observe/largest-packet.ts";
 import { type LeaseDetails, leaseDetails } from "./observe/lease-details.ts";
 import { STORE_PREFIX } from "./observe/leases.ts";
 import { type Probe, startProbe } from "./observe/probe.ts";
+import { factsOfVariant } from "./run-facts.ts";
 import { type FaultEvent, healEvents } from "./scenario-log.ts";
 import type { ActStep, ExpectStep, FaultStep, ProbeStep, Step, Variant } from "./scenario.ts";
 import type { Clock } from "./system/clock.ts";
@@ -152,11 +153,23 @@ export class ScenarioStage implements AsyncDisposable {
     }
     const endMs = this.#clock.nowMs() + step.withinMs;
     for (;;) {
-      const finding = await this.#look(step);
+      const finding = await this.#lookIfPossible(step);
       if (finding.verdict === "pass" || this.#clock.nowMs() >= endMs) {
         return finding;
       }
       await this.#clock.sleep(LOOK_EVERY_MS);
+    }
+  }
+
+  /** A pod that is being made anew cannot be looked at for a moment. */
+  async #lookIfPossible(step: ExpectStep): Promise<Finding> {
+    try {
+      return await this.#look(step);
+    } catch (error) {
+      if (error instanceof LabError && error.code === "wrong-state") {
+        return unknown(error.message);
+      }
+      throw error;
     }
   }
 
@@ -204,19 +217,7 @@ export class ScenarioStage implements AsyncDisposable {
         kernel: await readHostKernel(this.#lab, host.name),
       })),
     );
-    const families: readonly IpFamily[] =
-      this.#variant.family === "dual" ? ["ipv4", "ipv6"] : ["ipv4"];
-    return kernelEqualsLeases(
-      {
-        backend: this.#variant.backend,
-        directRouting: this.#variant.backendOptions?.["DirectRouting"] === true,
-        segmentLengths: { ipv4: 24, ipv6: 64 },
-        families,
-        networks: NETWORKS,
-      },
-      await this.#leases(),
-      views,
-    );
+    return kernelEqualsLeases(factsOfVariant(this.#variant), await this.#leases(), views);
   }
 
   async #lookAtSubnets(): Promise<Finding> {

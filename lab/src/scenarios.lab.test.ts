@@ -1,11 +1,20 @@
 import { requires } from "linux/testing";
-import { expect, test } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
 import { runOne } from "./commands/run.ts";
 import { formatResult, formatVariant } from "./scenario-text.ts";
 import { loadScenarios } from "./system/scenario-files.ts";
 
 const scenarios = await loadScenarios();
+/** For evidence; what a run that does not pass says of itself is in the test's message. */
+const folder = mkdtempSync(join(tmpdir(), "lab-scenarios-"));
 let number = 0;
+
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
 
 requires("lab", "vxlan")("scenarios against this repository's agent", () => {
   for (const scenario of scenarios) {
@@ -13,11 +22,13 @@ requires("lab", "vxlan")("scenarios against this repository's agent", () => {
       test(`${scenario.invariants.join(", ")}: ${scenario.name} (${formatVariant(variant)})`, async ({
         signal,
       }) => {
+        number += 1;
         const result = await runOne(scenario, variant, {
-          number: ++number,
+          number,
           flanneld: undefined,
           keep: false,
           signal,
+          watchFolder: join(folder, String(number)),
         });
         expect(result.verdict, formatResult(result)).toBe("pass");
       });

@@ -232,13 +232,15 @@ async function runLogged(
   const style = { colour: terminal.isInteractive };
   const print = flags.isOn("json") ? String : terminal.out;
   const runFolder = [number, scenario.name, variant.backend, variant.family].join("-");
-  const log = new EventLogWriter(join(folder, runFolder), [openSummary(style, print)]);
+  const watchFolder = join(folder, runFolder);
+  const log = new EventLogWriter(watchFolder, [openSummary(style, print)]);
   try {
     const result = await runOne(scenario, variant, {
       number,
       flanneld: flags.text("flanneld"),
       keep: flags.isOn("keep"),
       signal,
+      watchFolder,
       append: (event) => {
         log.append(event);
       },
@@ -258,6 +260,8 @@ interface RunRequest {
   /** Whether to keep the run directory unless the run passes. */
   readonly keep: boolean;
   readonly signal: AbortSignal;
+  /** For the evidence of violations: the folder of its event log. */
+  readonly watchFolder: string;
   readonly append?: (event: RunEvent) => void;
 }
 
@@ -278,6 +282,7 @@ export function runOne(
       agent: flanneld ?? defaults.flanneld.join(" "),
       machine: describeMachine(),
     },
+    watchFolder: request.watchFolder,
     append: (event) => {
       passed += event.type === "step-ended" && event.verdict === "pass" ? 1 : 0;
       request.append?.(event);

@@ -12,6 +12,16 @@ const LOOK_EVERY_MS = 5;
 /** Nothing was done that could take time to be seen. */
 const PRETEND_LIMIT_MS = 200;
 
+/** Is told what the lab does to its hosts and its store, before and after. */
+export interface FaultObserver {
+  faultBegins(id: string, request: FaultRequest): void;
+  /** Its effect was seen, or nobody saw one in its time. */
+  faultStruck(id: string): void;
+  healBegins(id: string): void;
+  /** Its end was seen, or it was undone at once. */
+  faultEnded(id: string): void;
+}
+
 /** What a lab lends to its faults. */
 export interface FaultGround {
   readonly clock: Clock;
@@ -21,6 +31,7 @@ export interface FaultGround {
   witnesses(host: string | undefined): Promise<readonly KernelWitness[]>;
   readonly chronicle: Chronicle;
   readonly record: (event: string, data: Readonly<Record<string, unknown>>) => void;
+  readonly observer: FaultObserver | undefined;
 }
 
 interface Active {
@@ -76,7 +87,7 @@ export class ActiveFaults {
       target: formatRequest(request).slice(request.fault.length).trim() || `the ${fault.place}`,
     });
     if (!pretend) {
-      await injectOrUndo(fault, site, target);
+      await this.#strike(id, request, () => injectOrUndo(fault, site, target));
     }
     const deadline = deadlineIn(clock, pretend ? PRETEND_LIMIT_MS : fault.timeLimitMs);
     const effect = await poll(clock, { everyMs: LOOK_EVERY_MS, deadline }, () =>
@@ -97,6 +108,7 @@ export class ActiveFaults {
     if (pretend) {
       return this.#report(active);
     }
+    this.#ground.observer?.faultStruck(id);
     this.#active.set(id, active);
     this.#last = active;
     this.#ground.record("fault", { id, fault: formatRequest(request), saw: effect?.saw ?? null });
@@ -161,13 +173,24 @@ export class ActiveFaults {
     };
   }
 
+  async #strike(id: string, request: FaultRequest, inject: () => Promise<void>): Promise<void> {
+    this.#ground.observer?.faultBegins(id, request);
+    try {
+      await inject();
+    } catch (error) {
+      this.#ground.observer?.faultEnded(id);
+      throw error;
+    }
+  }
+
   async #heal(active: Active): Promise<HealReport> {
     return this.#confirm(active, await this.#end(active));
   }
 
   /** Returns why it could not be done. */
-  async #end({ fault, site, target, expiry }: Active): Promise<LabError | undefined> {
+  async #end({ id, fault, site, target, expiry }: Active): Promise<LabError | undefined> {
     expiry.abort();
+    this.#ground.observer?.healBegins(id);
     return errorOf(async () => fault.heal(site, target));
   }
 
@@ -189,6 +212,7 @@ export class ActiveFaults {
     }
     if (end !== undefined) {
       this.#active.delete(id);
+      this.#ground.observer?.faultEnded(id);
     }
     this.#ground.record("healed", { ...about, saw: end?.saw ?? null });
     return end === undefined
@@ -204,6 +228,7 @@ export class ActiveFaults {
   ): HealReport {
     if (error.code === "unknown-host") {
       this.#active.delete(id);
+      this.#ground.observer?.faultEnded(id);
       return { ...about, saw: "its host is gone" };
     }
     this.#ground.record("not healed", { ...about, trouble: error.message });

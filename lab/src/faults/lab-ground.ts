@@ -7,7 +7,7 @@ import { leaseDetails } from "../observe/lease-details.ts";
 import { STORE_PREFIX } from "../observe/leases.ts";
 import type { Etcd } from "../store/etcd.ts";
 import type { Clock } from "../system/clock.ts";
-import type { FaultGround } from "./active-faults.ts";
+import type { FaultGround, FaultObserver } from "./active-faults.ts";
 import type { FaultRequest } from "../lab.ts";
 import type { FaultSite } from "./fault.ts";
 
@@ -24,6 +24,7 @@ interface LabParts {
   readonly hostNamed: (name: string) => NetnsHost;
   /** @throws LabError "wrong-state" before the lab is up */
   readonly store: () => Etcd;
+  readonly observer?: FaultObserver;
 }
 
 /** Faults in a lab of namespaces. */
@@ -31,6 +32,7 @@ export class LabGround implements FaultGround {
   readonly clock: Clock;
   readonly record: FaultGround["record"];
   readonly chronicle: Chronicle;
+  readonly observer: FaultObserver | undefined;
   readonly #parts: LabParts;
   /** Opened ones, for those who may not wait. */
   readonly #witnesses: Map<NetnsHost, KernelWitness> = new Map();
@@ -39,6 +41,7 @@ export class LabGround implements FaultGround {
     this.clock = parts.clock;
     this.record = parts.record;
     this.chronicle = parts.chronicle;
+    this.observer = parts.observer;
     this.#parts = parts;
   }
 

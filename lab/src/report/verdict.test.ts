@@ -44,6 +44,23 @@ describe("the verdict of a run", () => {
     expect(judge(none)).toEqual({ verdict: "pass", reasons: [], labBroke: false });
   });
 
+  it("asks each watched invariant for its word, declared or not", () => {
+    const more = GOOD_RUN.map((event) =>
+      event.type === "run-started" ? { ...event, watched: [...event.watched, "E1"] } : event,
+    );
+    expect(judge(more)).toMatchObject({ verdict: "unknown", reasons: ["E1 was not checked"] });
+    // What broke is the reason then.
+    const broke: RunEvent = {
+      type: "run-broke",
+      at: 5001,
+      phase: "steps",
+      blame: "lab",
+      message: "gone",
+      details: [],
+    };
+    expect(judge([...more, broke]).reasons).toEqual(["the lab broke: gone"]);
+  });
+
   it("does not ask the log's own verdict", () => {
     expect(judge(changed("run-ended", { verdict: "fail" })).verdict).toBe("pass");
     expect(

@@ -127,14 +127,18 @@ export function watchedOf({ scenario, watched }: RunStarted): readonly string[] 
   return scenario.invariants.filter((id) => watched.includes(id));
 }
 
-/** Invariant F6, for invariants. A violation has looked, too. */
+/**
+ * Invariant F6, for invariants: each that was to be watched has said something at the end, or else what broke is why. A
+ * violation has looked, too.
+ */
 function invariantsNotChecked(started: RunStarted, events: readonly RunEvent[]): readonly string[] {
   const looked = new Set(
     events.flatMap((one) =>
       one.type === "invariant-checked" || one.type === "invariant-violated" ? [one.id] : [],
     ),
   );
-  return watchedOf(started)
+  const broke = events.some(({ type }) => type === "run-broke");
+  return (broke ? watchedOf(started) : started.watched)
     .filter((id) => !looked.has(id))
     .map((id) => `${id} was not checked`);
 }

@@ -4,15 +4,18 @@ import { setTimeout as delay } from "node:timers/promises";
 export interface Clock {
   /** Wall clock, for logs and files. */
   isoTime(): string;
-  /** Milliseconds of a clock that only goes forward. */
+  /** Milliseconds of a clock that only goes forward; all processes of a machine share it. */
   nowMs(): number;
   /** Ends early, without an error, when the signal aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+const NANOSECONDS_PER_MS = 1e6;
+
 export const systemClock: Clock = {
   isoTime: () => new Date().toISOString(),
-  nowMs: () => performance.now(),
+  // Of CLOCK_MONOTONIC, while performance.now() counts from each process's own start. Source: libuv, uv_hrtime.
+  nowMs: () => Number(process.hrtime.bigint()) / NANOSECONDS_PER_MS,
   sleep: async (ms, signal) => {
     if (signal?.aborted === true) {
       return;

@@ -27,6 +27,8 @@ export interface OpenCheck {
   see(sighting: Sighting, world: World): readonly Violation[];
   /** How many times there was something to look at. */
   looked(): number;
+  /** Whether more time could not change what it says, if nothing more happened; always, unless it waits for time. */
+  isSettled?(world: World): boolean;
 }
 
 /** A judgement that waits for what may still excuse it. */
@@ -39,6 +41,10 @@ export class Deferred<T> {
 
   cancel(excused: (item: T) => boolean): void {
     this.#waiting = this.#waiting.filter(({ item }) => !excused(item));
+  }
+
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0;
   }
 
   /** Takes what nothing excused in its time. */

@@ -41,6 +41,11 @@ export class InvariantWatch {
     );
   }
 
+  /** Whether more time could not change what any check says, if nothing more happened. */
+  isSettled(): boolean {
+    return this.#checks.every(({ open }) => open.isSettled?.(this.world) ?? true);
+  }
+
   conclude(at: number): readonly InvariantChecked[] {
     return this.#checks.map(({ check, open }) => {
       const { id, claim, needs } = check;

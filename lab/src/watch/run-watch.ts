@@ -1,14 +1,13 @@
 import type { NetworkFactsOfRun } from "../checks/kernel-equals-leases.ts";
-import { messageOf } from "../errors.ts";
-import { lastLines } from "../log-text.ts";
+import { LabError, messageOf } from "../errors.ts";
 import { STORE_PREFIX } from "../observe/leases.ts";
-import type { RunEvent } from "../report/events.ts";
-import type { Clock } from "../system/clock.ts";
+import type { WatchEvent } from "../lab.ts";
+import { type Clock, deadlineIn } from "../system/clock.ts";
 import { readText } from "../system/files.ts";
-import { INVARIANT_CHECKS } from "./checks/registry.ts";
+import { checksFor } from "./checks/registry.ts";
 import { type EvidenceSource, freezeEvidence } from "./evidence.ts";
 import { InvariantWatch, type NamedViolation } from "./invariant-watch.ts";
-import type { DumpedHost, PerFamily, Sighting, StageSighting } from "./sightings.ts";
+import type { DumpedHost, PerFamily, Sighting, StageSighting, WitnessName } from "./sightings.ts";
 import { formatObject } from "./witnesses/kernel-values.ts";
 import { KernelWatch } from "./witnesses/kernel-watch.ts";
 import { ProbeTraffic, type ProbedPod } from "./witnesses/probe-traffic.ts";
@@ -18,8 +17,9 @@ import { SubnetFileWatch } from "./witnesses/subnet-file-watch.ts";
 const DUMP_EVERY_MS = 1000;
 /** Violations whose evidence is kept; later ones are told without. */
 const MAX_FROZEN = 20;
-/** Lines of each host's log in the event log. */
-const MAX_LOG_LINES = 2000;
+/** At its end a run is looked at more often, until there is nothing left to wait for, but no longer than this. */
+const LAST_DUMP_EVERY_MS = 50;
+const LAST_LOOK_MS = 5000;
 
 export interface WatchedHost {
   readonly name: string;
@@ -38,8 +38,10 @@ export interface RunWatchOptions {
   readonly facts: NetworkFactsOfRun;
   readonly runDirectory: string;
   readonly maxPairs: number;
+  /** Whether two hosts' pods are to reach each other in this network. */
+  readonly isExpected: (from: string, to: string) => boolean;
   /** Appends to the run's event log. */
-  readonly append: (event: RunEvent) => void;
+  readonly append: (event: WatchEvent) => void;
 }
 
 /** The four witnesses of a run and the checks that they feed. Runs where the hosts' namespaces are: in the supervisor. */
@@ -48,38 +50,35 @@ export class RunWatch {
   readonly #watch: InvariantWatch;
   readonly #probes: ProbeTraffic;
   readonly #files: SubnetFileWatch;
+  readonly #store: StoreWatch;
   readonly #stop: AbortController = new AbortController();
   readonly #hosts: Map<string, { readonly host: WatchedHost; readonly kernel: KernelWatch }> =
     new Map();
   readonly #freezing: Promise<void>[] = [];
   #running: readonly Promise<void>[] = [];
+  readonly #dumping: AbortController = new AbortController();
+  #dumps: Promise<void> = Promise.resolve();
   #lastRound: readonly DumpedHost[] = [];
+  #isOver = false;
 
   constructor(options: RunWatchOptions) {
-    const { clock, now, facts, maxPairs } = options;
+    const { clock, now, facts, maxPairs, isExpected } = options;
     const see = (sighting: Sighting): void => {
       this.#see(sighting);
     };
     this.#options = options;
-    this.#watch = new InvariantWatch(INVARIANT_CHECKS, facts);
-    this.#probes = new ProbeTraffic({ clock, now, see, maxPairs });
+    this.#watch = new InvariantWatch(checksFor(facts), facts);
+    this.#probes = new ProbeTraffic({ clock, now, see, maxPairs, isExpected });
     this.#files = new SubnetFileWatch({ clock, now, see });
+    const endpoint = options.storeEndpoint;
+    this.#store = new StoreWatch({ endpoint, prefix: `${STORE_PREFIX}/`, clock, now, see });
   }
 
   /** Begins to look. Once. */
   start(): void {
     const { signal } = this.#stop;
-    const { storeEndpoint: endpoint, clock, now } = this.#options;
-    const see = (sighting: Sighting): void => {
-      this.#see(sighting);
-    };
-    const store = new StoreWatch({ endpoint, prefix: `${STORE_PREFIX}/`, clock, now, see });
-    this.#running = [
-      store.run(signal),
-      this.#files.run(signal),
-      this.#probes.run(signal),
-      this.#dump(signal),
-    ];
+    this.#running = [this.#store.run(signal), this.#files.run(signal), this.#probes.run(signal)];
+    this.#dumps = this.#dump(this.#dumping.signal);
   }
 
   /** @throws NetlinkError of `linux` when the host's namespace cannot be entered */
@@ -108,9 +107,21 @@ export class RunWatch {
     this.stage({ kind: "host-left", host: name });
   }
 
-  /** A pod was made, or made anew. @throws LabError "command-failed" when it cannot be entered */
-  setPod(pod: ProbedPod): Promise<void> {
-    return this.#probes.setPod(pod);
+  /** A pod was made, or made anew. What cannot be entered although it is there is not seen. */
+  async setPod(pod: ProbedPod): Promise<void> {
+    try {
+      await this.#probes.setPod(pod);
+    } catch (error) {
+      if (!(error instanceof LabError)) {
+        throw error;
+      }
+      this.#tellBlind("probe", `${pod.host}: ${error.message}`);
+    }
+  }
+
+  /** The host's addresses are others now. */
+  readdressHost(host: string, publicIps: PerFamily): void {
+    this.stage({ kind: "host-joined", host, publicIps });
   }
 
   removePod(host: string): void {
@@ -118,65 +129,84 @@ export class RunWatch {
   }
 
   /** Tells the checks what the lab itself does. */
-  stage(what: DistributiveOmit<StageSighting, "witness" | "at">): void {
+  stage(what: StageNews): void {
     this.#see({ witness: "stage", at: this.#options.now(), ...what });
   }
 
-  /** Stops looking and appends figures, logs and what every check says. */
+  /** Looks until there is nothing left to wait for, then appends figures and what every check says. */
   async finish(): Promise<void> {
+    await this.#stopDumps();
+    await this.#lookOnceMore();
     this.#stop.abort();
     await Promise.all(this.#running);
     const figures = this.#probes.finish();
-    await Promise.all([...this.#hosts.values()].map(({ kernel }) => kernel.close()));
+    this.#isOver = true;
     await Promise.all(this.#freezing);
+    await Promise.all([...this.#hosts.values()].map(({ kernel }) => kernel.close()));
     const { append, now } = this.#options;
     for (const figure of figures) {
       append({ ...figure, at: now() });
     }
-    for (const { host } of this.#hosts.values()) {
-      const all = lastLines(readText(host.agentLog) ?? "", Number.POSITIVE_INFINITY);
-      const lines = all.slice(-MAX_LOG_LINES);
-      append({
-        type: "host-log",
-        at: now(),
-        host: host.name,
-        lines,
-        omitted: all.length - lines.length,
-      });
-    }
     this.#watch.conclude(now()).forEach(append);
+  }
+
+  async #stopDumps(): Promise<void> {
+    this.#dumping.abort();
+    await this.#dumps;
+  }
+
+  async #lookOnceMore(): Promise<void> {
+    const { clock } = this.#options;
+    const deadline = deadlineIn(clock, LAST_LOOK_MS);
+    for (;;) {
+      await this.#dumpRound();
+      if ((this.#store.isConnected && this.#watch.isSettled()) || deadline.passed()) {
+        break;
+      }
+      await clock.sleep(LAST_DUMP_EVERY_MS);
+    }
+    if (!this.#store.isConnected) {
+      this.#tellBlind("store", "the watch of the store was lost, and not there again at the end");
+    }
   }
 
   async #dump(signal: AbortSignal): Promise<void> {
     const { clock, now } = this.#options;
     while (!signal.aborted) {
       const at = now();
-      const dumps = await Promise.all(
-        [...this.#hosts].map(async ([name, { kernel }]): Promise<readonly DumpedHost[]> => {
-          try {
-            return [await kernel.dump()];
-          } catch (error) {
-            // A host that was taken away meanwhile is no blindness.
-            if (this.#hosts.has(name)) {
-              this.#see({
-                witness: "dump",
-                kind: "blind",
-                at: now(),
-                host: name,
-                why: `${name}: ${messageOf(error)}`,
-              });
-            }
-            return [];
-          }
-        }),
-      );
-      this.#lastRound = dumps.flat();
-      this.#see({ witness: "dump", kind: "round", at, endAt: now(), hosts: this.#lastRound });
+      await this.#dumpRound();
       await clock.sleep(Math.max(0, at + DUMP_EVERY_MS - now()), signal);
     }
   }
 
+  async #dumpRound(): Promise<void> {
+    const { now } = this.#options;
+    const at = now();
+    const dumps = await Promise.all(
+      [...this.#hosts].map(async ([name, { kernel }]): Promise<readonly DumpedHost[]> => {
+        try {
+          return [await kernel.dump()];
+        } catch (error) {
+          // A host that was taken away meanwhile is no blindness.
+          if (this.#hosts.has(name)) {
+            this.#tellBlind("dump", `${name}: ${messageOf(error)}`);
+          }
+          return [];
+        }
+      }),
+    );
+    this.#lastRound = dumps.flat();
+    this.#see({ witness: "dump", kind: "round", at, endAt: now(), hosts: this.#lastRound });
+  }
+
+  #tellBlind(witness: WitnessName, why: string): void {
+    this.#see({ witness, kind: "blind", at: this.#options.now(), why });
+  }
+
   #see(sighting: Sighting): void {
+    if (this.#isOver) {
+      return;
+    }
     this.#record(sighting);
     for (const violation of this.#watch.see(sighting)) {
       this.#freezing.push(this.#tell(violation, this.#freezing.length + 1));
@@ -259,6 +289,9 @@ export class RunWatch {
     }
   }
 }
+
+/** What the lab itself does, without its time. */
+export type StageNews = DistributiveOmit<StageSighting, "witness" | "at">;
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 

@@ -65,6 +65,8 @@ export type KernelObject =
 export interface KernelChange {
   readonly kind: "put" | "remove";
   readonly object: KernelObject;
+  /** Set for a route that took the place of another one for its destination. */
+  readonly replaces?: true;
 }
 
 /** What one host's kernel did, in its order. */
@@ -123,6 +125,8 @@ export interface ProbeGap extends OfPair {
   readonly beginAt: number;
   readonly endAt: number;
   readonly lost: number;
+  /** No packet had come this way since both pods are there. */
+  readonly isFirst: boolean;
 }
 
 /** A packet came to another pod than the one it was for. */
@@ -155,12 +159,17 @@ export type StageSighting = {
   | { readonly kind: "fault-ended"; readonly fault: string }
   /** The lab is about to write (or, without a value, delete) a key by its own hand. */
   | { readonly kind: "lab-writes"; readonly key: string; readonly value?: string }
-  /** From now on gaps of this length are allowed, of one pair or, without one, of all. */
+  /** From now on gaps of this length are allowed: of one pair, of all pairs of a host, or, without either, of all. */
   | {
       readonly kind: "gaps-allowed";
       readonly allowance: string;
       readonly maxGapMs: number;
       readonly pair?: { readonly from: string; readonly to: string };
+      readonly host?: string;
+      /** It ends by itself after this time; without it `allowance-ended` ends it. */
+      readonly forMs?: number;
+      /** A gap may last as long as the allowance, and `maxGapMs` beyond its end. */
+      readonly untilEnd?: boolean;
     }
   | { readonly kind: "allowance-ended"; readonly allowance: string }
 );

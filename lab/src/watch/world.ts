@@ -1,7 +1,13 @@
 import { type Cidr, type IpFamily, networkOf, parseAddress, parseCidr } from "../addresses.ts";
 import { type LeaseDetails, leaseDetails } from "../observe/lease-details.ts";
 import { STORE_PREFIX } from "../observe/leases.ts";
-import type { PerFamily, Sighting, StageSighting, StoreRevision } from "./sightings.ts";
+import type {
+  FileSighting,
+  PerFamily,
+  Sighting,
+  StageSighting,
+  StoreRevision,
+} from "./sightings.ts";
 
 export interface LiveLease extends LeaseDetails {
   readonly createRevision: number;
@@ -23,9 +29,14 @@ interface Ownership {
 export interface Allowance {
   readonly maxGapMs: number;
   readonly pair?: { readonly from: string; readonly to: string };
+  readonly host?: string;
+  readonly untilEnd: boolean;
   readonly beginAt: number;
   endAt: number;
 }
+
+/** What a fault did just before its end is seen by the witnesses so much later, at most. */
+const FAULT_ECHO_MS = 200;
 
 export const CONFIG_KEY: string = `${STORE_PREFIX}/config`;
 
@@ -41,15 +52,21 @@ export class World {
   readonly files: Map<string, { readonly at: number; readonly text: string }> = new Map();
   readonly allowances: Map<string, Allowance> = new Map();
   readonly #ownerships: Ownership[] = [];
+  /** Every address that a host ever had. */
+  readonly #addresses: Map<string, Set<string>> = new Map();
+  readonly #endedFaults: { readonly host: string | undefined; readonly at: number }[] = [];
   readonly #labWrites: { readonly key: string; readonly value: string | undefined }[] = [];
+  readonly #readyAt: Map<string, number> = new Map();
   #lastChangeAt = 0;
+  #now = 0;
 
-  /** The last time at which a lease, an agent, a host or a fault changed. */
+  /** The last time at which a lease, an agent (or that it is ready), a host or a fault changed. */
   get lastChangeAt(): number {
     return this.#lastChangeAt;
   }
 
   see(sighting: Sighting): void {
+    this.#now = Math.max(this.#now, sighting.at);
     if (sighting.kind === "blind") {
       return;
     }
@@ -58,11 +75,7 @@ export class World {
         this.#seeRevision(sighting);
         break;
       case "file":
-        if (sighting.text === undefined) {
-          this.files.delete(sighting.host);
-        } else {
-          this.files.set(sighting.host, { at: sighting.at, text: sighting.text });
-        }
+        this.#seeFile(sighting);
         break;
       case "stage":
         this.#seeStage(sighting);
@@ -76,9 +89,30 @@ export class World {
     return this.faults.size === 0 && at - this.#lastChangeAt >= ms;
   }
 
-  /** Whether a fault is on that can keep a host from what it should do. */
+  /** Whether a fault is on, or was just now, that can keep a host from what it should do. */
   isStruck(host: string): boolean {
-    return [...this.faults.values()].some((struck) => struck === undefined || struck === host);
+    const echoes = this.#endedFaults.filter(({ at }) => this.#now - at <= FAULT_ECHO_MS);
+    return [...this.faults.values(), ...echoes.map((fault) => fault.host)].some(
+      (struck) => struck === undefined || struck === host,
+    );
+  }
+
+  /** Whether two public IPs are, or were, those of one host: a node that is renumbered stays who it is. */
+  isSameHost(publicIp: string, other: string): boolean {
+    return [...this.#addresses.values()].some((ips) => ips.has(publicIp) && ips.has(other));
+  }
+
+  /** Whether a host's agent runs and has written subnet.env since it was started: before that it promises nothing. */
+  isReady(host: string): boolean {
+    const startedAt = this.agents.get(host);
+    return startedAt !== undefined && (this.files.get(host)?.at ?? -1) >= startedAt;
+  }
+
+  /** Since when a host's agent is ready; without end while it is not. */
+  readyAt(host: string): number {
+    return this.isReady(host)
+      ? (this.#readyAt.get(host) ?? Number.POSITIVE_INFINITY)
+      : Number.POSITIVE_INFINITY;
   }
 
   /** The host with a public IP. */
@@ -109,6 +143,19 @@ export class World {
   isLabsOwn(key: string, value: string | undefined): boolean {
     const index = this.#labWrites.findIndex((write) => write.key === key && write.value === value);
     return index >= 0;
+  }
+
+  #seeFile({ at, host, text }: FileSighting): void {
+    const wasReady = this.isReady(host);
+    if (text === undefined) {
+      this.files.delete(host);
+    } else {
+      this.files.set(host, { at, text });
+    }
+    if (this.isReady(host) !== wasReady) {
+      this.#lastChangeAt = at;
+      this.#readyAt.set(host, at);
+    }
   }
 
   #seeRevision({ at, revision, changes }: StoreRevision): void {
@@ -162,7 +209,7 @@ export class World {
     const { at } = sighting;
     switch (sighting.kind) {
       case "host-joined":
-        this.hosts.set(sighting.host, sighting.publicIps);
+        this.#joinHost(sighting.host, sighting.publicIps);
         break;
       case "host-left":
         this.hosts.delete(sighting.host);
@@ -179,18 +226,13 @@ export class World {
         this.faults.set(sighting.fault, sighting.host);
         break;
       case "fault-ended":
-        this.faults.delete(sighting.fault);
+        this.#endFault(sighting.fault, at);
         break;
       case "lab-writes":
         this.#labWrites.push({ key: sighting.key, value: sighting.value });
         break;
       case "gaps-allowed":
-        this.allowances.set(sighting.allowance, {
-          maxGapMs: sighting.maxGapMs,
-          ...(sighting.pair === undefined ? {} : { pair: sighting.pair }),
-          beginAt: at,
-          endAt: Number.POSITIVE_INFINITY,
-        });
+        this.#allow(sighting);
         return;
       case "allowance-ended": {
         const allowance = this.allowances.get(sighting.allowance);
@@ -202,7 +244,33 @@ export class World {
     }
     this.#lastChangeAt = at;
   }
+
+  #joinHost(host: string, publicIps: PerFamily): void {
+    this.hosts.set(host, publicIps);
+    const known = this.#addresses.get(host) ?? new Set();
+    this.#addresses.set(host, new Set([...known, ...Object.values(publicIps)]));
+  }
+
+  #endFault(fault: string, at: number): void {
+    if (this.faults.has(fault)) {
+      this.#endedFaults.push({ host: this.faults.get(fault), at });
+      this.faults.delete(fault);
+    }
+  }
+
+  #allow({ at, allowance, maxGapMs, pair, host, forMs, untilEnd = false }: GapsAllowed): void {
+    this.allowances.set(allowance, {
+      maxGapMs,
+      ...(pair === undefined ? {} : { pair }),
+      ...(host === undefined ? {} : { host }),
+      untilEnd,
+      beginAt: at,
+      endAt: at + (forMs ?? Number.POSITIVE_INFINITY),
+    });
+  }
 }
+
+type GapsAllowed = Extract<StageSighting, { readonly kind: "gaps-allowed" }>;
 
 /** The subnets of a lease as values. */
 export function subnetsOf({ subnets }: Pick<LeaseDetails, "subnets">): readonly Cidr[] {

@@ -35,12 +35,31 @@ const READY_POLL_MS = 200;
 /** Entering a mount namespace leads to its root; relative paths in `--flanneld` mean the caller's directory. */
 const AT_DIRECTORY = 'cd "$0" && exec "$@"';
 
+/** Is told what becomes of the hosts of a lab. */
+export interface HostObserver {
+  /** Before its agent is started. */
+  hostOpened(host: NetnsHost): Promise<void>;
+  /** Before anything of it is taken away: nothing that was opened in its namespaces may be left. */
+  hostClosing(host: string): Promise<void>;
+  hostReaddressed(host: NetnsHost): void;
+  agentStarted(host: string): void;
+  agentEnded(host: string): void;
+  podMade(pod: {
+    readonly host: string;
+    readonly pid: number;
+    readonly ips: readonly string[];
+  }): void;
+  /** Before anything of it is taken away. */
+  podGoing(host: string): void;
+}
+
 /** What a lab lends to its hosts. */
 export interface HostDeps {
   readonly runDirectory: string;
   readonly options: LabOptions;
   readonly clock: Clock;
   readonly chronicle: Chronicle;
+  readonly observer?: HostObserver;
 }
 
 interface Pod {
@@ -56,6 +75,7 @@ export class NetnsHost {
   #witness: Promise<KernelWitness> | undefined;
   readonly #agent: Agent;
   readonly #clock: Clock;
+  readonly #observer: HostObserver | undefined;
   readonly #closing: AbortController = new AbortController();
   #wake: AbortController = new AbortController();
   #pod: Pod | undefined;
@@ -69,12 +89,13 @@ export class NetnsHost {
     plan: HostPlan,
     anchor: Anchor,
     files: HostFiles,
-    { options, clock, chronicle }: HostDeps,
+    { options, clock, chronicle, observer }: HostDeps,
   ) {
     this.#plan = plan;
     this.anchor = anchor;
     this.files = files;
     this.#clock = clock;
+    this.#observer = observer;
     this.#staleVersion = fileVersion(files.subnetFile);
     this.#agent = new Agent({
       argv: anchor.enter([
@@ -90,6 +111,7 @@ export class NetnsHost {
       clock,
       onStart: (pid) => {
         chronicle.add({ type: "agent-started", host: plan.name, pid });
+        observer?.agentStarted(plan.name);
       },
       onExit: ({ code, signal }) => {
         chronicle.add({
@@ -98,6 +120,7 @@ export class NetnsHost {
           ...(code === undefined ? {} : { code }),
           ...(signal === undefined ? {} : { signal }),
         });
+        observer?.agentEnded(plan.name);
         this.#wake.abort();
       },
     });
@@ -109,6 +132,7 @@ export class NetnsHost {
     makeDirectory(files.run);
     const anchor = await openAnchor(ANCHOR_SCRIPT, [plan.name, files.run, endpointBatch(plan)]);
     const host = new NetnsHost(plan, anchor, files, deps);
+    await deps.observer?.hostOpened(host);
     host.#following = host.#follow();
     return host;
   }
@@ -125,6 +149,7 @@ export class NetnsHost {
   /** Says that the external interface has other addresses now. */
   readdress(addresses: readonly EndpointAddress[]): void {
     this.#plan = { ...this.#plan, addresses };
+    this.#observer?.hostReaddressed(this);
   }
 
   /** What the host's kernel says of its changes, from the first call on. */
@@ -187,6 +212,7 @@ export class NetnsHost {
   async close(): Promise<void> {
     this.#closing.abort();
     this.#wake.abort();
+    await this.#observer?.hostClosing(this.name);
     await this.#agent.close();
     // Its socket keeps the network namespace, and with that the links, until it is closed.
     await (await this.#witness)?.close();
@@ -244,12 +270,16 @@ export class NetnsHost {
     const anchor = await openAnchor(POD_ANCHOR_SCRIPT, script, this.anchor);
     await this.#batch(podPlugBatch());
     this.#pod = { anchor, file };
+    this.#observer?.podMade({ host: this.name, pid: anchor.pid, ips: this.podIps });
   }
 
   /** Takes away as much of a pod as there is: somebody may have removed its links by hand. */
   async #removePod(): Promise<void> {
     const pod = this.#pod;
     this.#pod = undefined;
+    if (pod !== undefined) {
+      this.#observer?.podGoing(this.name);
+    }
     await run(this.anchor.enter(["ip", "-force", "-batch", "-"]), { input: podUnplugBatch() });
     await pod?.anchor.close();
   }

@@ -91,6 +91,26 @@ describe("allocation", () => {
         revision(201, lease(3)),
       ],
     ],
+    [
+      "A4, B3': a node that the lab renumbered keeps its key",
+      [
+        {
+          witness: "stage",
+          kind: "host-joined",
+          at: 190,
+          host: "n1",
+          publicIps: { ipv4: "172.31.1.99" },
+        },
+        revision(
+          200,
+          put(
+            "subnets/10.244.1.0-24",
+            JSON.stringify({ PublicIP: "172.31.1.99", BackendType: "vxlan" }),
+            { version: 2 },
+          ),
+        ),
+      ],
+    ],
     ["A2: a reservation anywhere", [revision(200, lease(3, "192.168.0.0-20", { leaseId: null }))]],
     [
       "A13: keys that are no leases",

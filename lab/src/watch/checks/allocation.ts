@@ -126,15 +126,15 @@ export const oneSubnetANode: InvariantCheck = {
 
 /** What each key was at its last put, for checks that compare with it. */
 function rememberingLast(
-  judge: (before: LiveLease, put: Put) => readonly string[],
+  judge: (before: LiveLease, put: Put, world: World) => readonly string[],
 ): () => OpenCheck {
   return () => {
     const last = new Map<string, LiveLease>();
-    const inner = onEachPut((put) => {
+    const inner = onEachPut((put, world) => {
       const before = last.get(put.lease.key);
       return before === undefined || before.createRevision !== put.lease.createRevision
         ? []
-        : judge(before, put);
+        : judge(before, put, world);
     });
     return {
       looked: () => inner.looked(),
@@ -154,12 +154,17 @@ function rememberingLast(
   };
 }
 
+/** A node that was renumbered owns what it owned. */
+function isSameNode(before: LiveLease, now: LiveLease, world: World): boolean {
+  return before.owner === now.owner || world.isSameHost(before.owner, now.owner);
+}
+
 export const ownerNeverChanges: InvariantCheck = {
   id: "A4",
   claim: "a key's owner never changes without a deletion between",
   needs: ["store"],
-  open: rememberingLast((before, { lease }) =>
-    before.owner === lease.owner
+  open: rememberingLast((before, { lease }, world) =>
+    isSameNode(before, lease, world)
       ? []
       : [
           `${nameOf(lease)}: owner changed from ${before.owner} to ${lease.owner} without a deletion`,
@@ -171,8 +176,8 @@ export const nobodyWritesAnothersKey: InvariantCheck = {
   id: "B3'",
   claim: "no node writes a key that another owns",
   needs: ["store"],
-  open: rememberingLast((before, { lease }) =>
-    before.owner === lease.owner
+  open: rememberingLast((before, { lease }, world) =>
+    isSameNode(before, lease, world)
       ? []
       : [`${lease.owner} wrote ${nameOf(lease)} of ${before.owner}`],
   ),

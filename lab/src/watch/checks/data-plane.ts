@@ -2,9 +2,7 @@ import { kernelEqualsLeases } from "../../checks/kernel-equals-leases.ts";
 import { parseSubnetFile } from "../../subnet-file.ts";
 import { EXTERNAL_INTERFACE } from "../../topology.ts";
 import type { InvariantCheck } from "../check.ts";
-import type { DumpedHost } from "../sightings.ts";
-import type { World } from "../world.ts";
-import { whenQuiet } from "./quiet.ts";
+import { whenQuiet, withReadyAgents } from "./quiet.ts";
 
 /** Checks of dumps of all hosts, when it was quiet before. */
 
@@ -19,11 +17,6 @@ const VXLAN_OVERHEAD: Readonly<Record<"flannel." | "flannel-v6.", number>> = {
   "flannel-v6.": 70,
 };
 
-/** A host without a running agent keeps what it has. */
-function withAgents(hosts: readonly DumpedHost[], world: World): readonly DumpedHost[] {
-  return hosts.filter(({ host }) => world.agents.has(host) && world.hosts.has(host));
-}
-
 export const kernelIsAsLeased: InvariantCheck = whenQuiet(
   {
     id: "D1",
@@ -31,7 +24,7 @@ export const kernelIsAsLeased: InvariantCheck = whenQuiet(
     needs: ["store", "dump"],
   },
   (facts, round, world) => {
-    const hosts = withAgents(round.hosts, world);
+    const hosts = withReadyAgents(round.hosts, world);
     const { verdict, details } = kernelEqualsLeases(
       facts,
       [...world.leases.values()],
@@ -61,7 +54,7 @@ export const mtuFits: InvariantCheck = whenQuiet(
   },
   (_facts, round, world) => {
     let looked = 0;
-    const violations = withAgents(round.hosts, world).flatMap(({ host, links }) => {
+    const violations = withReadyAgents(round.hosts, world).flatMap(({ host, links }) => {
       const file = parseSubnetFile(world.files.get(host)?.text ?? "");
       const path = links.find(({ name }) => name === EXTERNAL_INTERFACE)?.mtu;
       if (file === undefined || path === undefined) {

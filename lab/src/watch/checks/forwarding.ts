@@ -10,7 +10,7 @@ import { EXTERNAL_INTERFACE } from "../../topology.ts";
 import type { InvariantCheck } from "../check.ts";
 import type { DumpedHost } from "../sightings.ts";
 import { contains, type LiveLease, type World } from "../world.ts";
-import { whenQuiet } from "./quiet.ts";
+import { whenQuiet, withReadyAgents } from "./quiet.ts";
 
 /** Where a host sends packets for an address. */
 type NextHop =
@@ -26,7 +26,7 @@ export const forwardingEndsAtOwner: InvariantCheck = whenQuiet(
     needs: ["store", "dump"],
   },
   (_facts, round, world) => {
-    const hosts = new Map(round.hosts.map((host) => [host.host, host]));
+    const hosts = new Map(withReadyAgents(round.hosts, world).map((host) => [host.host, host]));
     let looked = 0;
     const violations = [...world.leases.values()].flatMap((lease) =>
       (["ipv4", "ipv6"] as const).flatMap((family) => {

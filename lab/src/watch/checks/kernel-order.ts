@@ -17,7 +17,10 @@ class TunnelState {
   readonly macs: Map<string, string> = new Map();
   readonly fdb: Set<string> = new Set();
 
-  apply({ kind, object }: KernelChange): void {
+  apply({ kind, object, replaces }: KernelChange): void {
+    if (object.object === "route" && replaces === true) {
+      this.#forgetRoutesTo(object.destination);
+    }
     if (object.object === "route" && TUNNEL.test(object.device)) {
       const key = `${object.device} ${object.destination}`;
       if (kind === "put") {
@@ -49,6 +52,14 @@ class TunnelState {
     }
   }
 
+  #forgetRoutesTo(destination: string): void {
+    for (const [key, route] of this.routes) {
+      if (route.destination === destination) {
+        this.routes.delete(key);
+      }
+    }
+  }
+
   /** What is missing for a tunnel route; undefined when nothing is. */
   missingFor({ device, gateway }: Route): string | undefined {
     if (gateway === undefined) {
@@ -62,7 +73,7 @@ class TunnelState {
   }
 }
 
-function isDeviceGone({ kind, object }: KernelChange): boolean {
+function isDeviceGone({ kind, object }: Pick<KernelChange, "kind" | "object">): boolean {
   return object.object === "link" && (kind === "remove" || !object.up);
 }
 
@@ -77,6 +88,7 @@ export const noRouteWithoutItsWay: InvariantCheck = {
     const waiting = new Deferred<Violation & { readonly host: string; readonly device: string }>();
     return {
       looked: () => looked,
+      isSettled: () => waiting.isEmpty,
       see: (sighting, world) => {
         const due = waiting
           .takeDue(sighting.at)

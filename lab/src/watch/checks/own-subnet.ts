@@ -18,6 +18,7 @@ export const ownSubnetIsLeftAlone: InvariantCheck = {
     const waiting = new Deferred<Violation>();
     return {
       looked: () => looked,
+      isSettled: () => waiting.isEmpty,
       see: (sighting, world) => {
         const violations: Violation[] = takeDue(waiting, sighting.at);
         if (sighting.witness === "kernel" && sighting.kind === "changes") {

@@ -20,6 +20,11 @@ export const readyMeansLeased: InvariantCheck = {
     const lives = new Map<string, { readonly startedAt: number; wrongSince?: number }>();
     return {
       looked: () => looked,
+      isSettled: ({ agents }) =>
+        [...lives].every(
+          ([host, { startedAt, wrongSince }]) =>
+            wrongSince === undefined || agents.get(host) !== startedAt,
+        ),
       see: ({ at }, world) =>
         [...world.agents].flatMap(([host, startedAt]) => {
           const claim = claimOf(world, host);

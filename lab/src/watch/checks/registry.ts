@@ -1,3 +1,4 @@
+import type { NetworkFactsOfRun } from "../../checks/kernel-equals-leases.ts";
 import type { InvariantCheck } from "../check.ts";
 import {
   insideNetwork,
@@ -34,3 +35,8 @@ export const INVARIANT_CHECKS: readonly InvariantCheck[] = [
   fileIsWhole,
   fileNamesLease,
 ];
+
+/** Those that have something to look at in such a network. */
+export function checksFor(facts: NetworkFactsOfRun): readonly InvariantCheck[] {
+  return INVARIANT_CHECKS.filter((check) => check.appliesTo?.(facts) ?? true);
+}

@@ -40,6 +40,7 @@ export const fileNamesLease: InvariantCheck = {
     const waiting = new Deferred<Violation & { readonly host: string; readonly claim: string }>();
     return {
       looked: () => looked,
+      isSettled: () => waiting.isEmpty,
       see: (sighting, world) => {
         const due = waiting
           .takeDue(sighting.at)

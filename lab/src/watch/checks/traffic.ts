@@ -34,15 +34,31 @@ export const gapsAreAllowed: InvariantCheck = {
   },
 };
 
+/** A new peer is reachable within this time. Source: invariant D5. */
+const NEW_PEER_MS = 1000;
+
 /** The most that any allowance in force at some moment of the gap gives; nothing without one. */
-function allowedFor({ from, to, beginAt, endAt }: ProbeGap, world: World): number {
+function allowedFor(gap: ProbeGap, world: World): number {
+  const { from, to, beginAt, endAt } = gap;
   const fitting = [...world.allowances.values()].filter(
-    (allowance) =>
+    ({ pair, host, ...allowance }) =>
       allowance.beginAt <= endAt &&
       allowance.endAt >= beginAt &&
-      (allowance.pair === undefined || (allowance.pair.from === from && allowance.pair.to === to)),
+      (pair === undefined || (pair.from === from && pair.to === to)) &&
+      (host === undefined || host === from || host === to),
   );
-  return Math.max(0, ...fitting.map(({ maxGapMs }) => maxGapMs));
+  return Math.max(
+    gap.isFirst ? allowedForNewPeer(gap, world) : 0,
+    ...fitting.map(
+      (allowance) =>
+        allowance.maxGapMs + (allowance.untilEnd ? Math.max(0, allowance.endAt - beginAt) : 0),
+    ),
+  );
+}
+
+/** An agent that is away, or not ready yet, learns of a new peer when it is. */
+function allowedForNewPeer({ from, to, beginAt }: ProbeGap, world: World): number {
+  return Math.max(beginAt, world.readyAt(from), world.readyAt(to)) + NEW_PEER_MS - beginAt;
 }
 
 export const nothingMisdelivered: InvariantCheck = {

@@ -2,6 +2,13 @@ import type { Gap } from "../../report/events.ts";
 
 /** A packet that is not there so long after it was sent is lost. Milliseconds. */
 export const LOST_AFTER_MS = 1000;
+/** At the end one that later ones came before is lost after this time; one that is only reordered comes sooner. */
+const OVERTAKEN_AFTER_MS = 200;
+
+export interface LedgerGap extends Gap {
+  /** Nothing had arrived before it, since the beginning or the last interruption. */
+  readonly isFirst: boolean;
+}
 
 /** What happened to the numbered packets of one pair. Numbers begin with 0. */
 export class ProbeLedger {
@@ -10,6 +17,8 @@ export class ProbeLedger {
   reordered = 0;
   misdelivered = 0;
   received = 0;
+  /** Packets that were on their way when it was interrupted: neither lost nor received. */
+  #forgotten = 0;
   readonly #sentAt: Map<number, number> = new Map();
   readonly #arrived: Set<number> = new Set();
   readonly #lost: Set<number> = new Set();
@@ -17,11 +26,12 @@ export class ProbeLedger {
   /** The first number whose fate is open. */
   #next = 0;
   #highest = -1;
+  #hasArrived = false;
   #gap: { readonly beginMs: number; lost: number } | undefined;
 
   /** How many packets are accounted for: arrived or lost. */
   get sent(): number {
-    return this.#next;
+    return this.#next - this.#forgotten;
   }
 
   /** Notes a packet that goes out now, and returns its number. */
@@ -57,17 +67,14 @@ export class ProbeLedger {
   }
 
   /** Decides what can be decided by now, and returns the gaps that ended. */
-  settle(at: number): readonly Gap[] {
-    const ended: Gap[] = [];
+  settle(at: number): readonly LedgerGap[] {
+    const ended: LedgerGap[] = [];
     for (; this.#next < this.#nextToSend; this.#next += 1) {
       const sentAt = this.#sentAt.get(this.#next) ?? 0;
       if (this.#arrived.delete(this.#next)) {
-        this.received += 1;
-        ended.push(...this.#endGap(sentAt));
+        ended.push(...this.#arrive(sentAt));
       } else if (at - sentAt > LOST_AFTER_MS) {
-        this.#gap ??= { beginMs: sentAt, lost: 0 };
-        this.#gap.lost += 1;
-        this.#lost.add(this.#next);
+        this.#lose(sentAt);
       } else {
         break;
       }
@@ -76,12 +83,42 @@ export class ProbeLedger {
     return ended;
   }
 
-  /** The same for the last time: a gap that is still open ends now; packets that may be on their way do not count. */
-  finish(at: number): readonly Gap[] {
-    return [...this.settle(at), ...this.#endGap(at)];
+  /**
+   * The same for the last time, or because the lab itself takes the way away. What others overtook is lost, what may still be
+   * on its way does not count, and a gap that is still open ends now.
+   */
+  interrupt(at: number): readonly LedgerGap[] {
+    const ended = [...this.settle(at)];
+    for (; this.#next < this.#nextToSend; this.#next += 1) {
+      const sentAt = this.#sentAt.get(this.#next) ?? 0;
+      if (this.#arrived.delete(this.#next)) {
+        ended.push(...this.#arrive(sentAt));
+      } else if (this.#next < this.#highest && at - sentAt > OVERTAKEN_AFTER_MS) {
+        this.#lose(sentAt);
+      } else {
+        this.#forgotten += 1;
+      }
+      this.#sentAt.delete(this.#next);
+    }
+    ended.push(...this.#endGap(at));
+    this.#hasArrived = false;
+    return ended;
   }
 
-  #endGap(at: number): readonly Gap[] {
+  #lose(sentAt: number): void {
+    this.#gap ??= { beginMs: sentAt, lost: 0 };
+    this.#gap.lost += 1;
+    this.#lost.add(this.#next);
+  }
+
+  #arrive(sentAt: number): readonly LedgerGap[] {
+    this.received += 1;
+    const ended = this.#endGap(sentAt);
+    this.#hasArrived = true;
+    return ended;
+  }
+
+  #endGap(at: number): readonly LedgerGap[] {
     if (this.#gap === undefined) {
       return [];
     }
@@ -89,6 +126,6 @@ export class ProbeLedger {
     this.#gap = undefined;
     const gap = { beginMs, lengthMs: at - beginMs, lost };
     this.gaps.push(gap);
-    return [gap];
+    return [{ ...gap, isFirst: !this.#hasArrived }];
   }
 }

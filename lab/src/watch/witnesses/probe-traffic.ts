@@ -4,20 +4,25 @@ import type { ProbeFigures } from "../../report/events.ts";
 import type { Clock } from "../../system/clock.ts";
 import type { ProbeSighting } from "../sightings.ts";
 import { openSocketsIn, type SocketType } from "./pod-sockets.ts";
-import { ProbeLedger } from "./probe-ledger.ts";
+import { type LedgerGap, LOST_AFTER_MS, ProbeLedger } from "./probe-ledger.ts";
 
-/** 50 packets a second and pair. */
-const SEND_EVERY_MS = 20;
-/** After a pause of this process so many packets are sent at once, at most. */
-const MAX_BURST = 5;
+/** A pair that had fewer packets a second than this was not looked at. Source: invariant F3. */
+const FLOOR_PER_SECOND = 50;
+/** More than the floor, so that a machine that is busy for a moment does not fall below it. */
+const SEND_EVERY_MS = 16;
+/**
+ * What a pause of this process of half a second kept from being sent is sent at once after it: a machine that is busy with
+ * agents makes such pauses all the time. Longer ones take packets from the floor.
+ */
+const MAX_BURST = 31;
 const PROGRESS_EVERY_MS = 1000;
+/** When this process itself was away for so long, what arrived meanwhile is read before anything is taken for lost. */
+const AWAY_MS = 100;
 /** Any port that no agent listens on. */
 const PORT = 41_923;
 /** Mark, pair, number: tells our packets from strangers'. */
 const PACKET_BYTES = 12;
 const PACKET_MARK = 0x7477_6c70;
-/** Fewer packets than this say nothing about a gap. */
-const FLOOR_PACKETS = 100;
 
 const TYPES: Readonly<Record<IpFamily, SocketType>> = { ipv4: "udp4", ipv6: "udp6" };
 
@@ -38,6 +43,10 @@ interface Pair {
   readonly family: IpFamily;
   readonly ledger: ProbeLedger;
   told: { sent: number; received: number };
+  /** Since when both pods are there; undefined while one is not. */
+  since?: number;
+  /** Milliseconds that both were there before. */
+  probedMs: number;
 }
 
 export interface ProbeTrafficOptions {
@@ -47,12 +56,16 @@ export interface ProbeTrafficOptions {
   readonly see: (sighting: ProbeSighting) => void;
   /** At most so many pairs of hosts are probed. */
   readonly maxPairs: number;
+  /** Whether two hosts' pods are to reach each other in this network. */
+  readonly isExpected: (from: string, to: string) => boolean;
 }
 
 /** Numbered packets between pods, in one process: who receives them is known, so that a wrong receiver is seen, too. */
 export class ProbeTraffic {
   readonly #options: ProbeTrafficOptions;
   readonly #pods: Map<string, OpenPod> = new Map();
+  /** The pods that are, or are about to be, probed. */
+  readonly #wanted: Map<string, ProbedPod> = new Map();
   readonly #pairs: Pair[] = [];
 
   constructor(options: ProbeTrafficOptions) {
@@ -60,17 +73,36 @@ export class ProbeTraffic {
   }
 
   /**
-   * Probes from and to a pod from now on, in a chain with the pod that came before it as long as there is room.
+   * Probes from and to a pod from now on, in a chain with the pod that came before it as long as there is room; not one that
+   * was removed, or made anew, before it could be entered.
    * @throws LabError "command-failed" when the pod cannot be entered
    */
   async setPod(pod: ProbedPod): Promise<void> {
     this.removePod(pod.host);
+    this.#wanted.set(pod.host, pod);
     const families = Object.keys(pod.addresses) as IpFamily[];
-    const sockets = await openSocketsIn(
-      pod.pid,
-      PORT,
-      families.map((family) => TYPES[family]),
-    );
+    let sockets: OpenPod["sockets"];
+    try {
+      sockets = await openSocketsIn(
+        pod.pid,
+        PORT,
+        families.map((family) => TYPES[family]),
+      );
+    } catch (error) {
+      if (this.#wanted.get(pod.host) === pod) {
+        throw error;
+      }
+      return;
+    }
+    if (this.#wanted.get(pod.host) === pod) {
+      this.#probe(pod, sockets);
+    } else {
+      closeAll(sockets);
+    }
+  }
+
+  #probe(pod: ProbedPod, sockets: OpenPod["sockets"]): void {
+    const families = Object.keys(pod.addresses) as IpFamily[];
     for (const socket of sockets.values()) {
       socket.on("message", (packet) => {
         this.#receive(pod.host, packet);
@@ -78,7 +110,8 @@ export class ProbeTraffic {
       // Unreachable now: the ledger tells it as loss.
       socket.on("error", () => undefined);
     }
-    const before = [...this.#pods.keys()].at(-1);
+    const others = [...this.#pods.keys()];
+    const before = others.findLast((other) => this.#options.isExpected(other, pod.host));
     this.#pods.set(pod.host, { ...pod, sockets });
     for (const family of families) {
       this.#addPair(before, pod.host, family);
@@ -87,30 +120,49 @@ export class ProbeTraffic {
         this.#addPair(pod.host, before, family);
       }
     }
+    this.#pairs.forEach((pair) => {
+      if (this.#pods.has(pair.from) && this.#pods.has(pair.to)) {
+        pair.since ??= this.#options.now();
+      }
+    });
   }
 
   /** No packets go to or from a host's pod any more; what was counted stays. */
   removePod(host: string): void {
-    this.#pods.get(host)?.sockets.forEach((socket) => {
-      socket.close();
-    });
+    this.#wanted.delete(host);
+    const pod = this.#pods.get(host);
+    if (pod === undefined) {
+      return;
+    }
+    closeAll(pod.sockets);
     this.#pods.delete(host);
+    const at = this.#options.now();
+    for (const pair of this.#pairs.filter(({ from, to }) => from === host || to === host)) {
+      this.#tell(pair, at, pair.ledger.interrupt(at));
+      pair.probedMs += at - (pair.since ?? at);
+      delete pair.since;
+    }
   }
 
   /** Sends until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, now } = this.#options;
     let dueAt = now();
-    let progressAt = now() + PROGRESS_EVERY_MS;
+    let lookedAt = now();
+    let settleAt = now() + PROGRESS_EVERY_MS;
     while (!signal.aborted) {
       for (let burst = 0; burst < MAX_BURST && dueAt <= now(); burst += 1) {
         this.#sendAll();
         dueAt += SEND_EVERY_MS;
       }
       dueAt = Math.max(dueAt, now());
-      if (now() >= progressAt) {
+      if (now() - lookedAt > AWAY_MS) {
+        settleAt = Math.max(settleAt, now() + AWAY_MS);
+      }
+      lookedAt = now();
+      if (lookedAt >= settleAt) {
         this.#settle();
-        progressAt = now() + PROGRESS_EVERY_MS;
+        settleAt = lookedAt + PROGRESS_EVERY_MS;
       }
       await clock.sleep(Math.max(1, dueAt - now()), signal);
     }
@@ -118,25 +170,24 @@ export class ProbeTraffic {
 
   /** Ends all probing. The figures of every pair. */
   finish(): readonly ProbeFigures[] {
-    this.#settle((ledger, at) => ledger.finish(at));
+    const at = this.#options.now();
+    for (const pair of this.#pairs) {
+      this.#tell(pair, at, pair.ledger.interrupt(at));
+      pair.probedMs += at - (pair.since ?? at);
+      delete pair.since;
+    }
+    const figures = this.#pairs.map(({ from, to, family, ledger, probedMs }): ProbeFigures => {
+      const { sent, received, duplicates, reordered, misdelivered, gaps } = ledger;
+      // Those of the last moment may be on their way.
+      const judgedMs = Math.max(0, probedMs - LOST_AFTER_MS);
+      const floor = Math.floor((FLOOR_PER_SECOND * judgedMs) / 1000);
+      const counts = { sent, received, floor, duplicates, reordered, misdelivered, gaps };
+      return { type: "probe-figures", at, from, to, family, ...counts };
+    });
     [...this.#pods.keys()].forEach((host) => {
       this.removePod(host);
     });
-    const at = this.#options.now();
-    return this.#pairs.map(({ from, to, family, ledger }) => ({
-      type: "probe-figures",
-      at,
-      from,
-      to,
-      family,
-      sent: ledger.sent,
-      received: ledger.received,
-      floor: FLOOR_PACKETS,
-      duplicates: ledger.duplicates,
-      reordered: ledger.reordered,
-      misdelivered: ledger.misdelivered,
-      gaps: ledger.gaps,
-    }));
+    return figures;
   }
 
   #addPair(from: string | undefined, to: string | undefined, family: IpFamily): void {
@@ -147,7 +198,7 @@ export class ProbeTraffic {
     const full = hosts.size >= this.#options.maxPairs && !hosts.has(`${from} ${to}`);
     if (from !== undefined && to !== undefined && !known && !full) {
       const told = { sent: 0, received: 0 };
-      this.#pairs.push({ from, to, family, ledger: new ProbeLedger(), told });
+      this.#pairs.push({ from, to, family, ledger: new ProbeLedger(), told, probedMs: 0 });
     }
   }
 
@@ -195,25 +246,28 @@ export class ProbeTraffic {
     });
   }
 
-  #settle(
-    step: (ledger: ProbeLedger, at: number) => ReturnType<ProbeLedger["settle"]> = (ledger, at) =>
-      ledger.settle(at),
-  ): void {
-    const { now, see } = this.#options;
+  #settle(): void {
     for (const pair of this.#pairs) {
-      const { from, to, family, ledger, told } = pair;
-      const at = now();
-      const of = { witness: "probe", at, from, to, family } as const;
-      for (const { beginMs, lengthMs, lost } of step(ledger, at)) {
-        see({ ...of, kind: "gap", beginAt: beginMs, endAt: beginMs + lengthMs, lost });
-      }
-      see({
-        ...of,
-        kind: "progress",
-        sent: ledger.sent - told.sent,
-        received: ledger.received - told.received,
-      });
-      pair.told = { sent: ledger.sent, received: ledger.received };
+      const at = this.#options.now();
+      this.#tell(pair, at, pair.ledger.settle(at));
     }
   }
+
+  #tell(pair: Pair, at: number, gaps: readonly LedgerGap[]): void {
+    const { from, to, family, ledger, told } = pair;
+    const { see } = this.#options;
+    const of = { witness: "probe", at, from, to, family } as const;
+    for (const { beginMs, lengthMs, lost, isFirst } of gaps) {
+      see({ ...of, kind: "gap", beginAt: beginMs, endAt: beginMs + lengthMs, lost, isFirst });
+    }
+    const { sent, received } = ledger;
+    see({ ...of, kind: "progress", sent: sent - told.sent, received: received - told.received });
+    pair.told = { sent, received };
+  }
+}
+
+function closeAll(sockets: OpenPod["sockets"]): void {
+  sockets.forEach((socket) => {
+    socket.close();
+  });
 }

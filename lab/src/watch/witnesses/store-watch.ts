@@ -26,15 +26,22 @@ export class StoreWatch {
   /** The last revision that the store was seen at. */
   #last = 0;
   #next = 1;
+  #isConnected = false;
 
   constructor(options: StoreWatchOptions) {
     this.#options = options;
+  }
+
+  /** Whether it sees at this moment what the store does. */
+  get isConnected(): boolean {
+    return this.#isConnected;
   }
 
   /** Ends, without an error, when the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#connect(signal);
+      this.#isConnected = false;
       await this.#options.clock.sleep(RECONNECT_MS, signal);
     }
   }
@@ -82,6 +89,7 @@ export class StoreWatch {
     if (member(result, "canceled") === true || result === undefined) {
       return false;
     }
+    this.#isConnected = true;
     if (revision < this.#last) {
       this.#tellBlind(`the store went back from revision ${this.#last} to ${revision}`);
       this.#next = 1;

@@ -21,9 +21,9 @@ export class SubnetFileWatch {
     this.#options = options;
   }
 
-  /** What is in the file already is seen at once. */
+  /** From now on. What is in the file already is the word of nobody who runs: a host's name may have been another's. */
   add(host: string, path: string): void {
-    this.#files.set(host, { path, version: undefined });
+    this.#files.set(host, { path, version: fileVersion(path) });
   }
 
   remove(host: string): void {

@@ -1,0 +1,147 @@
+import { LabError } from "./errors.ts";
+import { type HostDeps, NetnsHost } from "./hosts/netns/host.ts";
+import { waitReady, type Waiting } from "./hosts/netns/readiness.ts";
+import { plugBatch, unplugBatch } from "./hosts/netns/link-scripts.ts";
+import type { HostStatus } from "./lab.ts";
+import { parseRouteDestinations } from "./observe/routes.ts";
+import { MAX_NODES } from "./options.ts";
+import { run, runChecked } from "./system/processes.ts";
+import { hostIndex, planHost, type Topology } from "./topology.ts";
+
+/** The hosts of a lab: made, looked up, taken away. */
+export class LabHosts {
+  readonly #deps: HostDeps;
+  readonly #byName: Map<string, NetnsHost> = new Map();
+  /** Hosts that are being made or taken away: nobody else may touch them. */
+  readonly #busy: Set<string> = new Set();
+
+  constructor(deps: HostDeps) {
+    this.#deps = deps;
+  }
+
+  get byName(): ReadonlyMap<string, NetnsHost> {
+    return this.#byName;
+  }
+
+  /** @throws LabError "unknown-host" */
+  named(name: string): NetnsHost {
+    const host = this.#byName.get(name);
+    if (host === undefined) {
+      throw new LabError(
+        "unknown-host",
+        `there is no host "${name}"; there are ${[...this.#byName.keys()].join(", ")}`,
+      );
+    }
+    return host;
+  }
+
+  /** Makes the namespaces and links of all hosts of a topology. They are not plugged in, and not yet looked up by name. */
+  open(plans: Topology["hosts"]): Promise<readonly NetnsHost[]> {
+    return Promise.all(plans.map((plan) => NetnsHost.open(plan, this.#deps)));
+  }
+
+  /** Plugs hosts that were opened into the switches. */
+  async plug(hosts: readonly NetnsHost[]): Promise<void> {
+    const plans = hosts.map(({ plan }) => plan);
+    await runChecked(["ip", "-batch", "-"], { input: plugBatch(plans) });
+    for (const host of hosts) {
+      this.#byName.set(host.name, host);
+    }
+  }
+
+  /**
+   * Makes a host and starts its agent; without a name the next free one.
+   * @throws LabError "usage" for what is no host's name, "wrong-state" if it is there already
+   */
+  async add(wanted: string | undefined): Promise<NetnsHost> {
+    const indexes = [...this.#byName.keys(), ...this.#busy].map((name) => hostIndex(name) ?? 0);
+    const name = wanted ?? `n${Math.max(0, ...indexes) + 1}`;
+    const index = hostIndex(name);
+    if (index === undefined || index > MAX_NODES) {
+      throw new LabError("usage", `"${name}" is no host name: n1 to n${MAX_NODES}`);
+    }
+    if (this.#byName.has(name)) {
+      throw new LabError("wrong-state", `host ${name} is there already`);
+    }
+    return this.#alone(name, async () => {
+      const host = await NetnsHost.open(planHost(index, this.#deps.options), this.#deps);
+      await this.plug([host]);
+      await host.startAgent();
+      return host;
+    });
+  }
+
+  /** Takes a host away at once. @throws LabError "unknown-host" */
+  async remove(name: string): Promise<NetnsHost> {
+    const host = this.named(name);
+    return this.#alone(name, async () => {
+      this.#byName.delete(name);
+      await host.close();
+      // The port goes with the host's namespace, some time later; a host of the same name may come before.
+      await run(["ip", "-batch", "-"], { input: unplugBatch(host.plan) });
+      return host;
+    });
+  }
+
+  /** @throws LabError "unknown-host", "timed-out" with the logs' tails */
+  async waitReady(names: readonly string[] | undefined, waiting: Waiting): Promise<void> {
+    const chosen = names ?? [...this.#byName.keys()];
+    await waitReady(
+      chosen.map((name) => this.named(name)),
+      waiting,
+      false,
+    );
+  }
+
+  /** Of all hosts, in the order of their numbers. */
+  async status(): Promise<HostStatus[]> {
+    const statuses = [...this.#byName.values()].map((host) => ({ host, status: host.status() }));
+    const hosts = await Promise.all(
+      statuses.map(async ({ host, status }) => {
+        const others = statuses.filter((other) => other.host !== host);
+        const known = others.flatMap((other) => other.status.subnets);
+        const routed = await this.#routesOf(host);
+        return {
+          ...status,
+          peers: {
+            known: known.length,
+            routed: known.filter((subnet) => routed.has(subnet)).length,
+          },
+        };
+      }),
+    );
+    return hosts.toSorted((a, b) => (hostIndex(a.name) ?? 0) - (hostIndex(b.name) ?? 0));
+  }
+
+  /** @throws LabError "unknown-host" when it went meanwhile */
+  async statusOf(name: string): Promise<HostStatus> {
+    const hosts = await this.status();
+    const found = hosts.find((host) => host.name === name);
+    if (found === undefined) {
+      throw new LabError("unknown-host", `host ${name} is gone`);
+    }
+    return found;
+  }
+
+  async #routesOf(host: NetnsHost): Promise<Set<string>> {
+    const texts = await Promise.all(
+      this.#deps.options.families.map((family) =>
+        run(host.anchor.enter(["ip", family === "ipv4" ? "-4" : "-6", "-json", "route", "show"])),
+      ),
+    );
+    return new Set(texts.flatMap(({ stdout }) => [...parseRouteDestinations(stdout)]));
+  }
+
+  /** Nobody else makes or takes away the host meanwhile. */
+  async #alone<T>(name: string, work: () => Promise<T>): Promise<T> {
+    if (this.#busy.has(name)) {
+      throw new LabError("wrong-state", `host ${name} is being changed`);
+    }
+    this.#busy.add(name);
+    try {
+      return await work();
+    } finally {
+      this.#busy.delete(name);
+    }
+  }
+}

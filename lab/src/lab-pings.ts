@@ -1,0 +1,81 @@
+import { parseAddress } from "./addresses.ts";
+import type { NetnsHost } from "./hosts/netns/host.ts";
+import { evidenceOf } from "./hosts/netns/readiness.ts";
+import { failedPairs, type PingMatrix, type PingRequest } from "./lab.ts";
+import type { LabHosts } from "./lab-hosts.ts";
+import {
+  type PingEnd,
+  pingUntilAnswered,
+  planPings,
+  runPings,
+  sampled,
+  WHOLE_MESH_HOSTS,
+} from "./observe/ping-matrix.ts";
+import { unreachable } from "./observe/unreachable.ts";
+import type { LabOptions } from "./options.ts";
+import type { Clock, Deadline } from "./system/clock.ts";
+
+const PING_WAIT_SECONDS = 1;
+
+/** Pings between the pods of a lab. */
+export class LabPings {
+  readonly #options: LabOptions;
+  readonly #clock: Clock;
+  readonly #hosts: LabHosts;
+
+  constructor(options: LabOptions, clock: Clock, hosts: LabHosts) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#hosts = hosts;
+  }
+
+  async ping(request: PingRequest): Promise<PingMatrix> {
+    const ends = this.#ends();
+    const families = request.families ?? this.#options.families;
+    const plans = planPings(ends, families, (from, to) => isExpected(this.#options, from, to));
+    const effort = { count: request.count ?? 1, waitSeconds: PING_WAIT_SECONDS };
+    return { hosts: ends.map(({ name }) => name), pairs: await runPings(plans, effort) };
+  }
+
+  /** @throws LabError "unreachable" naming the pairs that do not answer */
+  async waitReachable(deadline: Deadline, signal: AbortSignal): Promise<PingMatrix> {
+    const { families } = this.#options;
+    const makePlans = (): ReturnType<typeof planPings> =>
+      sampled(planPings(this.#ends(), families, (from, to) => isExpected(this.#options, from, to)));
+    const pairs = await pingUntilAnswered(makePlans, this.#clock, deadline, signal);
+    const hosts = this.#ends().map(({ name }) => name);
+    const matrix = { hosts, pairs, isSample: hosts.length > WHOLE_MESH_HOSTS };
+    const [first] = failedPairs(matrix);
+    if (first !== undefined) {
+      throw unreachable(matrix, evidenceOf(this.#hosts.named(first.from)));
+    }
+    return matrix;
+  }
+
+  #ends(): PingEnd[] {
+    return [...this.#hosts.byName.values()]
+      .toSorted((a, b) => a.plan.index - b.plan.index)
+      .map(endOf);
+  }
+}
+
+/** Whether the lab's topology lets two hosts' pods reach each other. */
+export function isExpected(
+  { expect }: Pick<LabOptions, "expect">,
+  from: { readonly segment: number },
+  to: { readonly segment: number },
+): boolean {
+  return expect === "all" || (expect === "same-segment" && from.segment === to.segment);
+}
+
+function endOf(host: NetnsHost): PingEnd {
+  return {
+    name: host.name,
+    segment: host.plan.segment,
+    addresses: host.podIps.flatMap((address) => {
+      const family = parseAddress(address)?.family;
+      return family === undefined ? [] : [{ family, address }];
+    }),
+    enter: host.podAnchor?.enter,
+  };
+}

@@ -1,0 +1,68 @@
+import type { FaultRequest } from "../lab.ts";
+import type { FaultName } from "../scenario.ts";
+
+/** What a fault of the lab excuses: until when it keeps a host from what it should do, and which gaps it may make. */
+export interface FaultMark {
+  /**
+   * `moment`: once its effect was seen the agent can, and must, do something about it, and the run is judged as without it.
+   * `agent-start`: until the agent was started again. `heal`: until the lab heals it.
+   */
+  readonly lasts: "moment" | "agent-start" | "heal";
+  /** How long pods of the struck host (of all, without one) may be without answers; undefined: no packet may be lost. */
+  readonly gap?: {
+    readonly maxGapMs: number;
+    /** As long as it is on, and `maxGapMs` after. */
+    readonly untilEnd?: boolean;
+  };
+}
+
+/** A single object, address or MAC that changed is put right by event. Source: invariants D5, D11. */
+const REPAIRED: FaultMark = { lasts: "moment", gap: { maxGapMs: 1000 } };
+const HARMLESS: FaultMark = { lasts: "moment" };
+/** An agent that is away, or whose store is, loses no packet. Source: invariant D5. */
+const AGENT_AWAY: FaultMark = { lasts: "agent-start" };
+const STORE_AWAY: FaultMark = { lasts: "heal" };
+const CUT_OFF: FaultMark = { lasts: "heal", gap: { maxGapMs: 2000, untilEnd: true } };
+/** A device is back, or a lease is taken again. Source: invariants D10, B10. */
+const MADE_ANEW: FaultMark = { lasts: "moment", gap: { maxGapMs: 5000 } };
+
+/** A fault that is not named here is taken to keep everything of its host from working until it is healed. */
+const MARKS: Readonly<Partial<Record<FaultName, FaultMark>>> = {
+  "alter-fdb": REPAIRED,
+  "alter-neighbour": REPAIRED,
+  "alter-route": REPAIRED,
+  "change-address": REPAIRED,
+  "change-mac": REPAIRED,
+  "change-mtu": HARMLESS,
+  "clock-drift": STORE_AWAY,
+  "clock-jump": STORE_AWAY,
+  "compact-store": HARMLESS,
+  "delete-fdb": REPAIRED,
+  "delete-lease": MADE_ANEW,
+  "delete-link": MADE_ANEW,
+  "delete-neighbour": REPAIRED,
+  "delete-route": REPAIRED,
+  detour: REPAIRED,
+  "expire-lease": MADE_ANEW,
+  "flush-routes": REPAIRED,
+  "foreign-device": HARMLESS,
+  "foreign-route": HARMLESS,
+  "kill-agent": AGENT_AWAY,
+  "link-flap": CUT_OFF,
+  loss: CUT_OFF,
+  partition: CUT_OFF,
+  "pause-agent": STORE_AWAY,
+  "pause-store": STORE_AWAY,
+  "poison-key": STORE_AWAY,
+  "reset-connections": STORE_AWAY,
+  "restart-agent": AGENT_AWAY,
+  "stop-agent": AGENT_AWAY,
+  "stop-store": STORE_AWAY,
+};
+
+export function markOf({ fault, parameters }: FaultRequest): FaultMark {
+  if (fault === "partition" && parameters["from"] === "store") {
+    return STORE_AWAY;
+  }
+  return Object.entries(MARKS).find(([name]) => name === fault)?.[1] ?? CUT_OFF;
+}

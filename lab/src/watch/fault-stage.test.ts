@@ -1,0 +1,92 @@
+import { describe, expect, it } from "vitest";
+import type { FaultRequest } from "../lab.ts";
+import { FAULTS } from "../faults/registry.ts";
+import { markOf } from "./fault-marks.ts";
+import { FaultStage } from "./fault-stage.ts";
+import type { StageNews } from "./run-watch.ts";
+
+/** What a stage says, a line each. */
+function said(play: (stage: FaultStage) => void): readonly string[] {
+  const lines: string[] = [];
+  play(
+    new FaultStage((news: StageNews) => {
+      const { kind, ...more } = news;
+      lines.push(
+        [kind, ...Object.entries(more).map(([name, value]) => `${name}=${value}`)].join(" "),
+      );
+    }),
+  );
+  return lines;
+}
+
+const request = (fault: string, host?: string, parameters = {}): FaultRequest => ({
+  fault,
+  ...(host === undefined ? {} : { host }),
+  parameters,
+});
+
+describe("what a fault excuses", () => {
+  it("of a moment: nothing once it was seen, but for the time of a repair; the same again where the lab undoes it", () => {
+    expect(
+      said((stage) => {
+        stage.begins("f1", request("delete-route", "n1"));
+        stage.struck("f1");
+        stage.healBegins("f1");
+        stage.ended("f1");
+      }),
+    ).toEqual([
+      "fault-began fault=f1 host=n1",
+      "gaps-allowed allowance=fault 1 maxGapMs=1000 host=n1",
+      "allowance-ended allowance=fault 1",
+      "gaps-allowed allowance=fault 2 maxGapMs=1000 forMs=1000 host=n1",
+      "fault-ended fault=f1",
+      "fault-began fault=f1 host=n1",
+      "gaps-allowed allowance=fault 3 maxGapMs=1000 host=n1",
+      "allowance-ended allowance=fault 3",
+      "gaps-allowed allowance=fault 4 maxGapMs=1000 forMs=1000 host=n1",
+      "fault-ended fault=f1",
+    ]);
+  });
+
+  it("of an agent that is away: until it is started again, and no packet", () => {
+    expect(
+      said((stage) => {
+        stage.begins("f1", request("kill-agent", "n1"));
+        stage.struck("f1");
+        stage.agentStarted("n2");
+        stage.agentStarted("n1");
+      }),
+    ).toEqual(["fault-began fault=f1 host=n1", "fault-ended fault=f1"]);
+  });
+
+  it("of a host that is cut off: until it is healed, with gaps as long", () => {
+    expect(
+      said((stage) => {
+        stage.begins("f1", request("partition", "n1"));
+        stage.struck("f1");
+        stage.agentStarted("n1");
+        stage.healBegins("f1");
+        stage.ended("f1");
+        stage.ended("f1");
+      }),
+    ).toEqual([
+      "fault-began fault=f1 host=n1",
+      "gaps-allowed allowance=fault 1 maxGapMs=2000 untilEnd=true host=n1",
+      "fault-began fault=f1 host=n1",
+      "allowance-ended allowance=fault 1",
+      "gaps-allowed allowance=fault 2 maxGapMs=2000 forMs=2000 host=n1",
+      "fault-ended fault=f1",
+    ]);
+  });
+
+  it("of a store that is away: no packet, whoever cannot reach it", () => {
+    for (const one of [request("stop-store"), request("partition", "n1", { from: "store" })]) {
+      expect(markOf(one)).toEqual({ lasts: "heal" });
+    }
+  });
+
+  it("is all that its host should do until the heal, for one that nobody has thought about", () => {
+    expect(FAULTS.has("meteorite")).toBe(false);
+    expect(markOf(request("meteorite", "n1"))).toEqual(markOf(request("partition", "n1")));
+  });
+});

@@ -1,0 +1,97 @@
+import type { FaultRequest } from "../lab.ts";
+import { type FaultMark, markOf } from "./fault-marks.ts";
+import type { StageNews } from "./run-watch.ts";
+
+interface StagedFault {
+  readonly mark: FaultMark;
+  readonly host: string | undefined;
+  /** The allowance of gaps that is open for it. */
+  allowance?: string;
+}
+
+/** Says to the checks of a run what the faults of its lab excuse, and until when. */
+export class FaultStage {
+  readonly #stage: (what: StageNews) => void;
+  readonly #faults: Map<string, StagedFault> = new Map();
+  #allowances = 0;
+
+  constructor(stage: (what: StageNews) => void) {
+    this.#stage = stage;
+  }
+
+  /** Before it is injected. */
+  begins(id: string, request: FaultRequest): void {
+    this.#faults.set(id, { mark: markOf(request), host: request.host });
+    this.#strike(id);
+  }
+
+  /** Its effect was seen, or nobody saw one in its time. */
+  struck(id: string): void {
+    const fault = this.#faults.get(id);
+    if (fault?.mark.lasts === "moment") {
+      this.#endGaps(fault);
+      this.#stage({ kind: "fault-ended", fault: id });
+    }
+  }
+
+  /** Before the lab undoes it. */
+  healBegins(id: string): void {
+    this.#strike(id);
+  }
+
+  /** Its end was seen. */
+  ended(id: string): void {
+    const fault = this.#faults.get(id);
+    if (fault !== undefined) {
+      this.#faults.delete(id);
+      this.#endGaps(fault);
+      this.#stage({ kind: "fault-ended", fault: id });
+    }
+  }
+
+  agentStarted(host: string): void {
+    for (const [id, { mark, host: struck }] of this.#faults) {
+      if (mark.lasts === "agent-start" && struck === host) {
+        this.#stage({ kind: "fault-ended", fault: id });
+      }
+    }
+  }
+
+  #strike(id: string): void {
+    const fault = this.#faults.get(id);
+    if (fault !== undefined) {
+      this.#stage({ kind: "fault-began", fault: id, ...ofHost(fault) });
+      this.#beginGaps(fault);
+    }
+  }
+
+  #beginGaps(fault: StagedFault): void {
+    const { gap } = fault.mark;
+    if (gap !== undefined && fault.allowance === undefined) {
+      fault.allowance = this.#nextAllowance();
+      const { allowance } = fault;
+      this.#stage({ kind: "gaps-allowed", allowance, ...gap, ...ofHost(fault) });
+    }
+  }
+
+  /** From now on the agents have the time of a gap to put things right. */
+  #endGaps(fault: StagedFault): void {
+    const { mark, allowance } = fault;
+    if (mark.gap !== undefined && allowance !== undefined) {
+      const { maxGapMs } = mark.gap;
+      const after = { maxGapMs, forMs: maxGapMs, ...ofHost(fault) };
+      delete fault.allowance;
+      this.#stage({ kind: "allowance-ended", allowance });
+      this.#stage({ kind: "gaps-allowed", allowance: this.#nextAllowance(), ...after });
+    }
+  }
+
+  #nextAllowance(): string {
+    this.#allowances += 1;
+    return `fault ${this.#allowances}`;
+  }
+}
+
+function ofHost({ host }: StagedFault): { readonly host?: string } {
+  return host === undefined ? {} : { host };
+}
