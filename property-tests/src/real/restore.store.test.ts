@@ -85,7 +85,9 @@ requires("etcd")("whole agents whose etcd was restored", () => {
     expect(await subnets()).toEqual(
       [...before, "192.0.2.201 /coreos.com/network/subnets/10.42.201.0-24"].toSorted(),
     );
-    expect(agents.map(({ readiness }) => readiness.length)).toEqual([1, 1, 1, 1]);
+    // Who has no key is not ready until it has it again.
+    await until(RESYNCED_WITHIN_MS, "readiness", async () => agents.every(({ ready }) => ready));
+    expect(agents.map(({ readiness }) => readiness.length)).toEqual([1, 1, 1, 3]);
   });
 
   test("C9: another cluster under the same address: everybody starts over, with the subnets they had", async () => {
@@ -113,7 +115,8 @@ requires("etcd")("whole agents whose etcd was restored", () => {
     expect(await subnets()).toEqual(
       [...before, "192.0.2.202 /coreos.com/network/subnets/10.42.202.0-24"].toSorted(),
     );
-    expect(agents.map(({ readiness }) => readiness.length)).toEqual([1, 1, 1]);
+    await until(RESYNCED_WITHIN_MS, "readiness", async () => agents.every(({ ready }) => ready));
+    expect(agents.map(({ readiness }) => readiness.length)).toEqual([3, 3, 3]);
     await Promise.all(agents.map((agent) => agent.stop()));
   });
 

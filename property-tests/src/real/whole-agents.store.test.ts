@@ -243,7 +243,8 @@ requires("etcd")("whole agents on a real etcd", () => {
     expect(await untilBack()).toBeLessThan(BACK_WITHIN_MS);
     expect(await nameOf(one)).toBe(name);
     await allEqual(one, two);
-    expect(one.readiness).toHaveLength(1);
+    await until(BACK_WITHIN_MS, "readiness", async () => one.ready);
+    expect(one.readiness.map(({ ready }) => ready)).toEqual([true, false, true, false, true]);
     expect(observer.removals).toHaveLength(2);
     expect(observer.violations).toEqual([]);
 
