@@ -116,6 +116,7 @@ export class NetnsLab implements Lab {
     await runChecked(["ip", "-batch", "-"], { input: switchBatch(topology.segments) });
     const hosts = this.#hosts.open(topology.hosts);
     const store = await Etcd.open(topology.store, this.#runDirectory);
+    store.gateway.tellWrites((key, value) => this.#watch?.labWrites(key, value));
     this.#store = store;
     await runChecked(["ip", "-batch", "-"], { input: plugBatch([topology.store]) });
     const [opened] = await Promise.all([hosts, this.#startStore(store, deadline, signal)]);
@@ -233,14 +234,12 @@ export class NetnsLab implements Lab {
   }
 
   async writeStore(request: { readonly key: string; readonly value: string }): Promise<Done> {
-    this.#watch?.labWrites(request.key, request.value);
     await this.#startedStore().gateway.put(request.key, request.value);
     this.#record("store written", request);
     return {};
   }
 
   async removeFromStore({ key }: { readonly key: string }): Promise<Done> {
-    this.#watch?.labWrites(key);
     await this.#startedStore().gateway.remove(key);
     this.#record("store key removed", { key });
     return {};

@@ -8,9 +8,15 @@ import { getJson, postJson } from "../system/http.ts";
  */
 export class EtcdGateway {
   readonly #endpoint: string;
+  #told: (key: string, value?: string) => void = () => undefined;
 
   constructor(endpoint: string) {
     this.#endpoint = endpoint;
+  }
+
+  /** Whoever watches the store is told before this client writes a key, or, without a value, removes it. */
+  tellWrites(told: (key: string, value?: string) => void): void {
+    this.#told = told;
   }
 
   /** False while the server does not answer or has no leader. */
@@ -44,10 +50,12 @@ export class EtcdGateway {
   }
 
   async put(key: string, value: string): Promise<void> {
+    this.#told(key, value);
     await this.#call("/v3/kv/put", { key: encode(key), value: encode(value) });
   }
 
   async remove(key: string): Promise<void> {
+    this.#told(key);
     await this.#call("/v3/kv/deleterange", { key: encode(key) });
   }
 
