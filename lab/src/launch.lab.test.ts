@@ -17,7 +17,7 @@ requires("lab")("a launched lab", () => {
 
   beforeAll(async () => {
     workplace = new Workplace();
-    const wishes = { nodes: 2, backend: "host-gw", flanneld: ROUTE_AGENT };
+    const wishes = { nodes: 2, backend: "host-gw", flanneld: [ROUTE_AGENT] };
     const options = labOptions(wishes, { flanneld: [], workingDirectory: "/" });
     launched = await launchLab(options, join(workplace.labs, "default"));
     lab = launched.lab;

@@ -14,7 +14,7 @@ describe("lab options", () => {
       segments: 1,
       families: ["ipv4"],
       networkConfigText: '{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan"}}',
-      flanneld: ["node", "flanneld.ts"],
+      agents: { others: { text: "node flanneld.ts", argv: ["node", "flanneld.ts"] }, named: [] },
       workingDirectory: "/home/user",
       expect: "all",
       timeoutMs: 60_000,
@@ -67,8 +67,8 @@ describe("lab options", () => {
     ["no name", { name: "" }],
     ["a long name", { name: "a".repeat(33) }],
     ["the name of the folder of event logs", { name: "runs" }],
-    ["no program", { flanneld: "  " }],
-    ["an open quote", { flanneld: "node 'x" }],
+    ["no program", { flanneld: ["  "] }],
+    ["an open quote", { flanneld: ["node 'x"] }],
   ])("are refused with %s", (_why, wishes) => {
     expect(() => options(wishes)).toThrow(LabError);
     expect(() => options(wishes)).toThrow(expect.objectContaining({ code: "usage" }));

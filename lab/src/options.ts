@@ -1,7 +1,7 @@
 import type { IpFamily } from "./addresses.ts";
+import { type AgentCommands, parseAgentCommands } from "./agent-commands.ts";
 import { LabError } from "./errors.ts";
 import { type NetworkWishes, formatNetworkConfig, readNetworkFacts } from "./network-config.ts";
-import { splitWords } from "./words.ts";
 
 /** Which pod pairs must reach each other for the lab to be up. */
 export const EXPECTATIONS = ["all", "same-segment", "none"] as const;
@@ -14,8 +14,8 @@ export interface LabWishes extends NetworkWishes {
   readonly segments?: number;
   /** Verbatim text for the store, instead of what `NetworkWishes` would give. */
   readonly networkConfigText?: string;
-  /** Shell-like words. */
-  readonly flanneld?: string;
+  /** Each value of `--flanneld`, in their order: `CMD` or `NAME=CMD`, shell-like words. */
+  readonly flanneld?: readonly string[];
   readonly expect?: Expectation;
   readonly timeoutSeconds?: number;
   readonly watch?: WatchWish;
@@ -36,9 +36,8 @@ export interface LabOptions {
   readonly segments: number;
   readonly families: readonly IpFamily[];
   readonly networkConfigText: string;
-  /** The program and its first arguments; the lab adds the store and the interface. */
-  readonly flanneld: readonly string[];
-  /** Where the program is started: the caller's own directory, so that relative paths mean what they say. */
+  readonly agents: AgentCommands;
+  /** Where the agents are started: the caller's own directory, so that relative paths mean what they say. */
   readonly workingDirectory: string;
   readonly expect: Expectation;
   /** For `up`, from its start to the last pair that answers. */
@@ -49,6 +48,7 @@ export interface LabOptions {
 
 /** What the machine and the caller's shell decide. */
 export interface OptionDefaults {
+  /** The agent of hosts for which none is wished. */
   readonly flanneld: readonly string[];
   readonly workingDirectory: string;
 }
@@ -79,17 +79,13 @@ export function labOptions(wishes: LabWishes, defaults: OptionDefaults): LabOpti
       "host-gw routes to the next host directly and cannot cross segments: use --segments 1, or --expect same-segment",
     );
   }
-  const flanneld = wishes.flanneld === undefined ? defaults.flanneld : splitWords(wishes.flanneld);
-  if (flanneld.length === 0) {
-    throw new LabError("usage", "--flanneld is empty: name the program to run on each host");
-  }
   return {
     name: checkLabName(wishes.name ?? "default"),
     nodes: wholeNumber("--nodes", wishes.nodes ?? DEFAULT_NODES, MAX_NODES),
     segments,
     families: facts.dualStack ? ["ipv4", "ipv6"] : ["ipv4"],
     networkConfigText,
-    flanneld,
+    agents: parseAgentCommands(wishes.flanneld ?? [], defaults.flanneld),
     workingDirectory: defaults.workingDirectory,
     expect,
     timeoutMs:

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { checkScenario, needsOf } from "./scenario-check.ts";
+import { checkScenario, hostsOf, needsOf } from "./scenario-check.ts";
 import type { Scenario, Step } from "./scenario.ts";
 
 function scenario(...steps: readonly unknown[]): Scenario {
@@ -48,4 +48,18 @@ test("knows which nodes came and went", () => {
 test("says what its faults need of the machine", () => {
   expect(needsOf(scenario({ fault: "kill-agent", node: 1 })).size).toBe(0);
   expect([...needsOf(scenario({ fault: "partition", node: 1 }))]).toEqual(["packet-filter"]);
+});
+
+test("knows every host that it ever has", () => {
+  expect(hostsOf(scenario())).toEqual(["n1", "n2"]);
+  expect(
+    hostsOf(
+      scenario(
+        { act: "add-node" },
+        { act: "remove-node", node: 2 },
+        { act: "return-node", node: 2 },
+        { act: "return-node", node: 7 },
+      ),
+    ),
+  ).toEqual(["n1", "n2", "n3", "n7"]);
 });

@@ -38,6 +38,15 @@ export function checkScenario(scenario: Scenario): void {
   }
 }
 
+/** The names of all hosts that a scenario ever has, in the order of their numbers. */
+export function hostsOf({ nodes, steps }: Scenario): readonly string[] {
+  const acts = steps.filter((step) => "act" in step);
+  const added = acts.filter(({ act }) => act === "add-node").length;
+  const numbers = Array.from({ length: nodes + added }, (_, index) => index + 1);
+  const returned = acts.flatMap((step) => (step.act === "return-node" ? [step.node] : []));
+  return [...new Set([...numbers, ...returned])].map((number) => `n${number}`);
+}
+
 /** What the faults of a scenario need of the machine. */
 export function needsOf(scenario: Scenario): ReadonlySet<FaultNeed> {
   return new Set(

@@ -1,9 +1,15 @@
 import type { IpFamily } from "./addresses.ts";
 import type { Lab, LabEvent } from "./lab.ts";
 import { lastLines } from "./log-text.ts";
-import { EVENT_LOG_VERSION, type MachineFacts, type RunEvent } from "./report/events.ts";
+import {
+  EVENT_LOG_VERSION,
+  type MachineFacts,
+  type Repetition,
+  type RunEvent,
+} from "./report/events.ts";
 import { judge, type Judgement } from "./report/verdict.ts";
 import { factsOfVariant } from "./run-facts.ts";
+import { hostsOf } from "./scenario-check.ts";
 import { formatStep, formatVariant } from "./scenario-text.ts";
 import type { Scenario, Step, Variant } from "./scenario.ts";
 import type { Clock } from "./system/clock.ts";
@@ -23,8 +29,10 @@ export type FaultEvent = Extract<Happening, { readonly fault: string }>;
 /** What is known of a run before it begins. */
 export interface RunFacts {
   readonly run: string;
-  /** The command line of the agents. */
-  readonly agent: string;
+  /** The command line of the agents: of all, or of each host's. */
+  readonly agent: string | ((host: string) => string);
+  /** Which one of how many that are all the same; absent where there is only one. */
+  readonly repetition?: Repetition;
   readonly machine: MachineFacts;
 }
 
@@ -67,10 +75,14 @@ export class ScenarioLog {
       version: EVENT_LOG_VERSION,
       wallClock: this.#clock.isoTime(),
       run: facts.run,
+      ...(facts.repetition === undefined ? {} : { repetition: facts.repetition }),
       watched: isWatched ? checksFor(factsOfVariant(variant)).map(({ id }) => id) : [],
       scenario: { name, why, invariants, steps: scenario.steps.map(stepFacts) },
       variant: { backend: variant.backend, family: variant.family, text: formatVariant(variant) },
-      agents: hosts.map((host) => ({ host: host.name, command: facts.agent })),
+      agents: hostsOf(scenario).map((host) => ({
+        host,
+        command: typeof facts.agent === "string" ? facts.agent : facts.agent(host),
+      })),
       machine: facts.machine,
     });
     this.tell({

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { runOne } from "./commands/run.ts";
+import { runOne } from "./run-one.ts";
 import { formatResult, formatVariant } from "./scenario-text.ts";
 import { loadScenarios } from "./system/scenario-files.ts";
 
@@ -25,8 +25,8 @@ requires("lab", "vxlan")("scenarios against this repository's agent", () => {
         number += 1;
         const result = await runOne(scenario, variant, {
           number,
-          flanneld: undefined,
-          keep: false,
+          flanneld: [],
+          leave: "nothing",
           signal,
           watchFolder: join(folder, String(number)),
         });

@@ -73,7 +73,11 @@ requires("lab", "vxlan")("a run is judged by its witnesses", () => {
         log.append(event);
       },
       openLab: async (wishes) => {
-        const chosen = { ...wishes, name, ...(flanneld === undefined ? {} : { flanneld }) };
+        const chosen = {
+          ...wishes,
+          name,
+          ...(flanneld === undefined ? {} : { flanneld: [flanneld] }),
+        };
         const launched = await launchLab(labOptions(chosen, defaults), join(root, name));
         const supervisorPid = readState(launched.runDirectory)?.lab?.supervisor.pid ?? 0;
         await deed({ lab: launched.lab, supervisorPid });

@@ -41,6 +41,17 @@ describe("bad input", () => {
     ["up --name ../etc", /--name "..\/etc" is not a lab name/],
     ["down --name A", /--name "A" is not a lab name/],
     ["up --flanneld '", /a quote or backslash is not closed/],
+    ["up --flanneld n1=", /--flanneld n1= is empty: name the program to run there/],
+    ["up --flanneld n4=x", /--flanneld n4=…: the lab has no such host; there are n1, n2, n3$/m],
+    ["up --nodes 2 --flanneld x --flanneld m*=x", /--flanneld m\*=…: no host of the lab fits/],
+    [
+      "run --list pods-reach-each-other --flanneld n9=x",
+      /scenario pods-reach-each-other has no such host/,
+    ],
+    ["run --list --flanneld *7=x", /no host of scenario .* fits; there are n1, n2/],
+    ["run --list --repeat 0", /--repeat wants a whole number from 1 to 1000/],
+    ["run --list --repeat 1001", /--repeat wants a whole number from 1 to 1000/],
+    ["run --list --repeat often", /--repeat wants a whole number, not "often"/],
     ["ps --wide", /unknown flag --wide; known are --name --json --help/],
     ["ping --count 0", /--count wants a whole number from 1 to 10000/],
     ["ping --family dual", /--family wants v4 or v6/],
@@ -95,6 +106,14 @@ describe("bad input", () => {
     expect(error).toMatch(message);
     expect(error).toMatch(/^lab: [^\n]*\n$/);
     expect({ exitCode, out }).toEqual({ exitCode: 64, out: "" });
+  });
+});
+
+describe("completion", () => {
+  it("finds the scenarios of this repository", async () => {
+    const { exitCode, out, error } = await say("completion", "words", "--", "run", "");
+    expect({ exitCode, error }).toEqual({ exitCode: 0, error: "" });
+    expect(out).toMatch(/^pods-reach-each-other$/m);
   });
 });
 

@@ -16,7 +16,7 @@ export interface Command {
 }
 
 /** What can stand at a place of a command line: words that are known, or a kind of words that somebody must look up. */
-export type Candidates = readonly string[] | "host" | "host-or-store" | "lab" | "file";
+export type Candidates = readonly string[] | "host" | "host-or-store" | "lab" | "scenario" | "file";
 
 export interface FlagDefinition {
   readonly type: "string" | "boolean";

@@ -6,6 +6,7 @@ import { COMMANDS } from "./registry.ts";
 const LOAD = new Map(Object.entries(COMMANDS));
 const SOURCES: CompletionSources = {
   hosts: (lab = "default") => Promise.resolve(lab === "default" ? ["n1", "n2"] : ["n7"]),
+  scenarios: () => Promise.resolve(["host-dies", "host-joins"]),
   labs: () => ["default", "other", "$(reboot)"],
 };
 const complete = (line: string): Promise<readonly string[]> =>
@@ -38,6 +39,8 @@ describe("completion", () => {
     ["lab ps --name ", ["default", "other"]],
     ["lab fault delete-route n1 --peer ", ["n1", "n2"]],
     ["lab fault delete-route ", ["n1", "n2"]],
+    ["lab run ", ["host-dies", "host-joins"]],
+    ["lab run host-dies --repeat 3 ", ["host-dies", "host-joins"]],
     ["lab gc --json ", ["--dry-run", "--help"]],
     ["lab report ", [":files"]],
     ["lab completion ", ["bash", "zsh", "fish"]],

@@ -1,10 +1,11 @@
 import { STORE_NAME } from "../topology.ts";
 import type { Candidates, Command, FlagDefinition } from "./command.ts";
 
-/** Where hosts and labs come from: a lab by its name, undefined for the one without. */
+/** Where hosts, labs and scenarios come from: a lab by its name, undefined for the one without. */
 export interface CompletionSources {
   hosts(lab: string | undefined): Promise<readonly string[]>;
   labs(): readonly string[];
+  scenarios(): Promise<readonly string[]>;
 }
 
 /** Said instead of words where the shell knows better than we do. */
@@ -100,6 +101,8 @@ async function lookUp(
       return [FILES_WANTED];
     case "lab":
       return sources.labs();
+    case "scenario":
+      return sources.scenarios();
     case "host":
       return sources.hosts(lab);
     case "host-or-store":

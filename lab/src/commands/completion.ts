@@ -5,6 +5,7 @@ import { LabError } from "../errors.ts";
 import { isAlive, readState } from "../state.ts";
 import { listDirectory } from "../system/files.ts";
 import { labsDirectory, nodeProgram } from "../system/machine.ts";
+import { loadScenarios } from "../system/scenario-files.ts";
 import type { Command } from "./command.ts";
 import { completionScript, SHELLS } from "./completion-scripts.ts";
 import { completeWords, type CompletionSources } from "./completion-words.ts";
@@ -58,6 +59,13 @@ const SOURCES: CompletionSources = {
       return state !== undefined && state.options.name === name && isAlive(state) ? [name] : [];
     });
   },
+  scenarios: async () => {
+    try {
+      return (await loadScenarios()).map(({ name }) => name);
+    } catch (error) {
+      return nothingFor(error);
+    }
+  },
   hosts: async (lab = "default") => {
     try {
       const connection = await connectLab(join(labsDirectory(), lab));
@@ -68,10 +76,14 @@ const SOURCES: CompletionSources = {
         connection.close();
       }
     } catch (error) {
-      if (error instanceof LabError) {
-        return [];
-      }
-      throw error;
+      return nothingFor(error);
     }
   },
 };
+
+function nothingFor(error: unknown): readonly string[] {
+  if (error instanceof LabError) {
+    return [];
+  }
+  throw error;
+}

@@ -14,6 +14,13 @@ export const JSON_FLAG = {
   help: "print one JSON document and nothing else on stdout",
 } as const;
 
+export const FLANNELD_FLAG = {
+  type: "string",
+  multiple: true,
+  value: "[HOST=]CMD",
+  help: "the agent to run (default: this repository's); n1=CMD or 'n*=CMD' for some hosts only",
+} as const;
+
 /** The words of a command line, read by a table of flags. */
 export interface ParsedFlags {
   readonly positionals: readonly string[];

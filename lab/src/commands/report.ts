@@ -1,4 +1,5 @@
 import { LabError } from "../errors.ts";
+import { formatFlaky } from "../report/flaky.ts";
 import { formatJUnit } from "../report/junit.ts";
 import { formatPage } from "../report/page/page.ts";
 import { readStories } from "../report/run-store.ts";
@@ -34,7 +35,7 @@ export const report: Command = {
     }
     const style = { colour: terminal.isInteractive };
     terminal.out(stories.map((story) => formatVerdictLine(story, style)).join(""));
-    terminal.out(formatTotals(stories));
+    terminal.out(formatTotals(stories) + formatFlaky(stories));
     return Promise.resolve(exitCodeOfRuns(stories.map(({ judgement }) => judgement)));
   },
 };

@@ -1,15 +1,14 @@
 import { join } from "node:path";
+import { type AgentCommands, checkAgentHosts, parseAgentCommands } from "../agent-commands.ts";
 import { examineFaultNeed } from "../doctor.ts";
 import { exitCodeOf, LabError, messageOf } from "../errors.ts";
 import type { FaultNeed } from "../faults/fault.ts";
-import { launchLab } from "../launch.ts";
-import { labOptions, RUNS_FOLDER } from "../options.ts";
-import type { RunEvent } from "../report/events.ts";
+import { RUNS_FOLDER } from "../options.ts";
+import { formatFlaky } from "../report/flaky.ts";
 import { formatJUnit } from "../report/junit.ts";
 import { formatPage } from "../report/page/page.ts";
-import { EventLogWriter, readStories } from "../report/run-store.ts";
 import type { Story } from "../report/story.ts";
-import { formatTotals, formatVerdictLine, openSummary } from "../report/terminal-summary.ts";
+import { formatTotals } from "../report/terminal-summary.ts";
 import { exitCodeOfRuns } from "../report/verdict.ts";
 import {
   COMPILER_REQUIREMENTS,
@@ -17,28 +16,22 @@ import {
   FAULT_REQUIREMENTS,
   LAB_REQUIREMENTS,
 } from "../requirements.ts";
-import { readAgentLogs } from "../run-directory.ts";
-import { checkScenario, needsOf } from "../scenario-check.ts";
-import type { ScenarioResult } from "../scenario-result.ts";
-import { type OpenLab, runScenario } from "../scenario-run.ts";
+import type { RunRequest } from "../run-one.ts";
+import { checkScenario, hostsOf, needsOf } from "../scenario-check.ts";
 import { formatVariant } from "../scenario-text.ts";
-import type { Scenario, Variant } from "../scenario.ts";
+import type { Scenario } from "../scenario.ts";
 import { systemClock } from "../system/clock.ts";
 import { writeText } from "../system/files.ts";
-import {
-  defaultFlanneld,
-  describeMachine,
-  labsDirectory,
-  ownProcessId,
-  workingDirectory,
-} from "../system/machine.ts";
+import { defaultFlanneld, labsDirectory, ownProcessId } from "../system/machine.ts";
 import { isScenarioFile, loadScenarios } from "../system/scenario-files.ts";
-import { interruptSignal, type Terminal } from "../system/terminal.ts";
+import type { Terminal } from "../system/terminal.ts";
 import type { Command } from "./command.ts";
-import { JSON_FLAG, type ParsedFlags, parseFlags } from "./flags.ts";
+import { FLANNELD_FLAG, JSON_FLAG, type ParsedFlags, parseFlags } from "./flags.ts";
+import { type Choice, formatLeftUp, runAll } from "./run-suite.ts";
 
 const EXIT_FAIL = 1;
 const MAX_NAMES = 100;
+const MAX_REPEAT = 1000;
 
 export const run: Command = {
   name: "run",
@@ -48,13 +41,18 @@ export const run: Command = {
   flags: {
     backend: { type: "string", value: "TYPE", help: "only variants with this backend" },
     family: { type: "string", value: "v4|dual", help: "only variants with these IP families" },
-    flanneld: {
+    flanneld: FLANNELD_FLAG,
+    repeat: {
       type: "string",
-      value: "CMD",
-      help: "the agent to run (default: this repository's)",
+      value: "N",
+      help: "run each variant N times, and say which did not come to the same verdict each time",
     },
     list: { type: "boolean", help: "print the scenarios and their variants, run none" },
     keep: { type: "boolean", help: "keep the run directories of runs that did not pass" },
+    "pause-on-fail": {
+      type: "boolean",
+      help: "end at the first run that does not pass, and leave its lab up",
+    },
     "no-install": { type: "boolean", help: "do not install missing system packages" },
     junit: { type: "string", value: "FILE", help: "also write JUnit XML, whatever happens" },
     html: {
@@ -64,12 +62,12 @@ export const run: Command = {
     },
     json: JSON_FLAG,
   },
+  operands: Array.from({ length: MAX_NAMES }, () => "scenario" as const),
   run: async (argv, terminal) => {
     const flags = parseFlags(run, argv, { maxPositionals: MAX_NAMES });
     const chosen = choose(await loadScenarios(flags.positionals.filter(isScenarioFile)), flags);
-    for (const { scenario } of chosen) {
-      checkScenario(scenario);
-    }
+    const repeat = repeatOf(flags);
+    checkChosen(chosen, parseAgentCommands(flags.texts("flanneld"), defaultFlanneld()));
     if (flags.isOn("list")) {
       terminal.out(formatList(chosen, flags.isOn("json")));
       return 0;
@@ -79,11 +77,22 @@ export const run: Command = {
     const stories: Story[] = [];
     try {
       await prepare(chosen, flags, terminal);
-      const results = await runAll(chosen, { flags, terminal, folder, stories });
-      if (flags.isOn("json")) {
-        terminal.out(`${JSON.stringify(results, undefined, 2)}\n`);
+      const isQuiet = flags.isOn("json");
+      const done = await runAll(chosen, {
+        flanneld: flags.texts("flanneld"),
+        leave: leaveOf(flags),
+        repeat,
+        terminal,
+        isQuiet,
+        folder,
+        stories,
+      });
+      if (isQuiet) {
+        terminal.out(`${JSON.stringify(done.results, undefined, 2)}\n`);
+        terminal.error(formatLeftUp(done));
       } else {
         terminal.out(`${formatTotals(stories)}event logs: ${folder}\n`);
+        terminal.out(formatFlaky(stories) + formatLeftUp(done));
       }
     } catch (error) {
       // Exit code 1 says that a run failed.
@@ -96,6 +105,34 @@ export const run: Command = {
     return exitCodeOfRuns(stories.map(({ judgement }) => judgement));
   },
 };
+
+/** @throws LabError "usage" */
+function repeatOf(flags: ParsedFlags): number {
+  const repeat = flags.number("repeat") ?? 1;
+  if (repeat < 1 || repeat > MAX_REPEAT) {
+    throw new LabError("usage", `--repeat wants a whole number from 1 to ${MAX_REPEAT}`);
+  }
+  return repeat;
+}
+
+function leaveOf(flags: ParsedFlags): RunRequest["leave"] {
+  if (flags.isOn("pause-on-fail")) {
+    return "lab";
+  }
+  return flags.isOn("keep") ? "files" : "nothing";
+}
+
+/**
+ * Every scenario must have each host that is named: one that quietly did without the agent asked for would be taken for a
+ * test of it.
+ * @throws LabError "usage", one line
+ */
+function checkChosen(chosen: readonly Choice[], agents: AgentCommands): void {
+  for (const { scenario } of chosen) {
+    checkScenario(scenario);
+    checkAgentHosts(agents, hostsOf(scenario), `scenario ${scenario.name}`);
+  }
+}
 
 /** @throws LabError "requirement-missing" before anything is started */
 async function prepare(
@@ -155,11 +192,6 @@ async function demandFaults(needs: ReadonlySet<FaultNeed>): Promise<void> {
   }
 }
 
-interface Choice {
-  readonly scenario: Scenario;
-  readonly variants: readonly Variant[];
-}
-
 function choose(all: readonly Scenario[], flags: ParsedFlags): readonly Choice[] {
   const names = flags.positionals.filter((word) => !isScenarioFile(word));
   const unknown = names.find((name) => !all.some((scenario) => scenario.name === name));
@@ -187,120 +219,6 @@ function choose(all: readonly Scenario[], flags: ParsedFlags): readonly Choice[]
     );
   }
   return chosen;
-}
-
-interface Suite {
-  readonly flags: ParsedFlags;
-  readonly terminal: Terminal;
-  /** Of the event logs. */
-  readonly folder: string;
-  /** Each run is added, also one that broke. */
-  readonly stories: Story[];
-}
-
-/** A run's result, and where its event log is. */
-interface LoggedResult extends ScenarioResult {
-  readonly log: string;
-}
-
-async function runAll(choices: readonly Choice[], suite: Suite): Promise<readonly LoggedResult[]> {
-  const results: LoggedResult[] = [];
-  const interrupt = interruptSignal();
-  try {
-    for (const { scenario, variants } of choices) {
-      for (const variant of variants) {
-        const number = results.length + 1;
-        results.push(await runLogged(scenario, variant, suite, number, interrupt.signal));
-        if (interrupt.signal.aborted) {
-          throw new LabError("interrupted", `interrupted after ${number} runs`);
-        }
-      }
-    }
-    return results;
-  } finally {
-    interrupt.release();
-  }
-}
-
-async function runLogged(
-  scenario: Scenario,
-  variant: Variant,
-  { flags, terminal, folder, stories }: Suite,
-  number: number,
-  signal: AbortSignal,
-): Promise<LoggedResult> {
-  const style = { colour: terminal.isInteractive };
-  const print = flags.isOn("json") ? String : terminal.out;
-  const runFolder = [number, scenario.name, variant.backend, variant.family].join("-");
-  const watchFolder = join(folder, runFolder);
-  const log = new EventLogWriter(watchFolder, [openSummary(style, print)]);
-  try {
-    const result = await runOne(scenario, variant, {
-      number,
-      flanneld: flags.text("flanneld"),
-      keep: flags.isOn("keep"),
-      signal,
-      watchFolder,
-      append: (event) => {
-        log.append(event);
-      },
-    });
-    return { ...result, log: log.file };
-  } finally {
-    const told = readStories(log.file);
-    stories.push(...told);
-    print(told.map((story) => formatVerdictLine(story, style)).join(""));
-  }
-}
-
-interface RunRequest {
-  /** Makes the lab's name different from that of other runs of this process. */
-  readonly number: number;
-  readonly flanneld: string | undefined;
-  /** Whether to keep the run directory unless the run passes. */
-  readonly keep: boolean;
-  readonly signal: AbortSignal;
-  /** For the evidence of violations: the folder of its event log. */
-  readonly watchFolder: string;
-  readonly append?: (event: RunEvent) => void;
-}
-
-/** One variant in a lab of its own, which is down again when this returns. */
-export function runOne(
-  scenario: Scenario,
-  variant: Variant,
-  request: RunRequest,
-): Promise<ScenarioResult> {
-  const name = `run-${ownProcessId()}-${request.number}`;
-  const defaults = { flanneld: defaultFlanneld(), workingDirectory: workingDirectory() };
-  const { flanneld } = request;
-  let passed = 0;
-  return runScenario(scenario, variant, {
-    clock: systemClock,
-    facts: {
-      run: name,
-      agent: flanneld ?? defaults.flanneld.join(" "),
-      machine: describeMachine(),
-    },
-    watchFolder: request.watchFolder,
-    append: (event) => {
-      passed += event.type === "step-ended" && event.verdict === "pass" ? 1 : 0;
-      request.append?.(event);
-    },
-    openLab: async (wishes): Promise<OpenLab> => {
-      const launched = await launchLab(
-        labOptions({ ...wishes, name, ...(flanneld === undefined ? {} : { flanneld }) }, defaults),
-        join(labsDirectory(), name),
-        { signal: request.signal },
-      );
-      return {
-        lab: launched.lab,
-        readLogs: () => readAgentLogs(launched.runDirectory),
-        [Symbol.asyncDispose]: () =>
-          launched.down({ keep: request.keep && passed < scenario.steps.length }),
-      };
-    },
-  });
 }
 
 function formatList(choices: readonly Choice[], asJson: boolean): string {

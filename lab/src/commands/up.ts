@@ -1,3 +1,4 @@
+import { agentCommandOf, checkAgentHosts } from "../agent-commands.ts";
 import { LabError } from "../errors.ts";
 import { failedPairs, type Progress, type UpReport } from "../lab.ts";
 import { launchLab } from "../launch.ts";
@@ -9,8 +10,9 @@ import { readText } from "../system/files.ts";
 import { defaultFlanneld, workingDirectory } from "../system/machine.ts";
 import { outerProcessIds } from "../system/process-table.ts";
 import { interruptSignal, type Terminal } from "../system/terminal.ts";
+import { planTopology } from "../topology.ts";
 import type { Command } from "./command.ts";
-import { JSON_FLAG, NAME_FLAG, type ParsedFlags, parseFlags } from "./flags.ts";
+import { FLANNELD_FLAG, JSON_FLAG, NAME_FLAG, type ParsedFlags, parseFlags } from "./flags.ts";
 import { runDirectoryOf } from "./open-lab.ts";
 import { formatNodes, nodeDocument } from "./status-text.ts";
 
@@ -45,11 +47,7 @@ export const up: Command = {
       value: "FILE",
       help: "put this text in the store instead of the five above",
     },
-    flanneld: {
-      type: "string",
-      value: "CMD",
-      help: "the agent to run (default: this repository's)",
-    },
+    flanneld: FLANNELD_FLAG,
     expect: {
       type: "string",
       value: EXPECTATIONS.join("|"),
@@ -73,7 +71,7 @@ export const up: Command = {
     const checked = await ensureRequirements({
       install: !flags.isOn("no-install"),
       // Another flanneld brings what it needs with it.
-      ...(flags.text("flanneld") === undefined ? {} : { requirements: LAB_REQUIREMENTS }),
+      ...(runsOwnAgent(options) ? {} : { requirements: LAB_REQUIREMENTS }),
       say: terminal.error,
     });
     say({ step: "doctor", ...checked });
@@ -98,7 +96,6 @@ const NETWORK_FLAGS = ["backend", "backend-option", "family", "network", "subnet
 function optionsOf(flags: ParsedFlags): LabOptions {
   const nodes = flags.number("nodes");
   const segments = flags.number("segments");
-  const flanneld = flags.text("flanneld");
   const expect = EXPECTATIONS.find((candidate) => candidate === flags.text("expect"));
   const timeoutSeconds = flags.number("timeout");
   const name = flags.text("name");
@@ -106,19 +103,31 @@ function optionsOf(flags: ParsedFlags): LabOptions {
   if (expect === undefined && flags.text("expect") !== undefined) {
     throw new LabError("usage", `--expect wants one of ${EXPECTATIONS.join(", ")}`);
   }
-  return labOptions(
+  const options = labOptions(
     {
       ...networkWishesOf(flags),
       ...(name === undefined ? {} : { name }),
       ...(nodes === undefined ? {} : { nodes }),
       ...(segments === undefined ? {} : { segments }),
       ...(networkConfigText === undefined ? {} : { networkConfigText }),
-      ...(flanneld === undefined ? {} : { flanneld }),
+      flanneld: flags.texts("flanneld"),
       ...(expect === undefined ? {} : { expect }),
       ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
     },
     { flanneld: defaultFlanneld(), workingDirectory: workingDirectory() },
   );
+  checkAgentHosts(options.agents, hostNames(options), "the lab");
+  return options;
+}
+
+function hostNames(options: LabOptions): readonly string[] {
+  return planTopology(options).hosts.map(({ name }) => name);
+}
+
+/** Whether a host of the lab runs this repository's agent. */
+function runsOwnAgent(options: LabOptions): boolean {
+  const own = defaultFlanneld().join(" ");
+  return hostNames(options).some((host) => agentCommandOf(options.agents, host).text === own);
 }
 
 function networkWishesOf(flags: ParsedFlags): NetworkWishes {

@@ -1,7 +1,7 @@
 import { formatTable } from "../table.ts";
 import type { Verdict } from "./events.ts";
 import { escapeMarkup, plainLine } from "./markup.ts";
-import { invariantVerdicts, type Story } from "./story.ts";
+import { hostsByAgent, invariantVerdicts, type Story } from "./story.ts";
 import { worstOf } from "./verdict.ts";
 
 /** Two runs side by side. */
@@ -54,12 +54,14 @@ function verdictsOf(stories: readonly Story[]): ReadonlyMap<string, Verdict> {
   return verdicts;
 }
 
-/** What ran: the versions, or the command lines where the agents say no version. */
+/** What ran, and where if not everywhere: the versions, or the command lines where the agents say no version. */
 function agentsOf(stories: readonly Story[]): string {
-  const names = stories.flatMap(
-    ({ started }) => started?.agents.map(({ command, version }) => version ?? command) ?? [],
+  const agents = stories.flatMap(({ started }) => started?.agents ?? []);
+  const groups = [...hostsByAgent(agents, ({ command, version }) => version ?? command)];
+  const words = groups.map(([name, hosts]) =>
+    groups.length === 1 ? name : `${name} (${hosts.join(" ")})`,
   );
-  return [...new Set(names)].join(" + ") || "unknown agent";
+  return words.join(" + ") || "unknown agent";
 }
 
 export function formatComparison({ agents, rows }: Comparison): string {

@@ -17,6 +17,7 @@ export const EVENT_SHAPES: EventShapes = {
     version: oneOf(EVENT_LOG_VERSION),
     wallClock: text,
     run: text,
+    repetition: optional(members({ number: count, of: count })),
     seed: optional(count),
     watched: texts,
     scenario: members<EventOf<"run-started">["scenario"]>({

@@ -1,5 +1,6 @@
 import type { RunEvent } from "./events.ts";
 import { plainLine } from "./markup.ts";
+import { repetitionText, subjectOf } from "./story.ts";
 
 /** An event in words, one line, as `lab replay` prints it. */
 export function formatEvent(event: RunEvent): string {
@@ -9,7 +10,7 @@ export function formatEvent(event: RunEvent): string {
 function wordsOf(event: RunEvent): string {
   switch (event.type) {
     case "run-started":
-      return `run ${event.run}: ${event.scenario.name} (${event.variant.text})${event.seed === undefined ? "" : `, seed ${event.seed}`}, ${event.wallClock}`;
+      return `run ${event.run}: ${subjectOf(event)}${repetitionText(event)}${event.seed === undefined ? "" : `, seed ${event.seed}`}, ${event.wallClock}`;
     case "topology":
       return `topology: ${event.hosts.length} hosts on ${event.segments.length} segments, store at ${event.store.endpoint}`;
     case "step-began":

@@ -43,6 +43,8 @@ export interface RunStarted extends Timed {
   /** ISO 8601. */
   readonly wallClock: string;
   readonly run: string;
+  /** Absent where the scenario was to be run only once. */
+  readonly repetition?: Repetition;
   /** Absent where chance has no part. */
   readonly seed?: number;
   /** Ids of the invariants that witnesses watch while the run goes on; empty: its expectations alone speak. */
@@ -51,6 +53,13 @@ export interface RunStarted extends Timed {
   readonly variant: VariantFacts;
   readonly agents: readonly AgentFacts[];
   readonly machine: MachineFacts;
+}
+
+/** One of several runs of the same scenario and variant. */
+export interface Repetition {
+  /** From 1. */
+  readonly number: number;
+  readonly of: number;
 }
 
 export interface ScenarioFacts {

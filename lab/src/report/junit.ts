@@ -1,6 +1,7 @@
 import type { Verdict } from "./events.ts";
 import { escapeCut } from "./markup.ts";
-import { invariantVerdicts, type Story } from "./story.ts";
+import { flakyLines } from "./flaky.ts";
+import { invariantVerdicts, repetitionText, type Story } from "./story.ts";
 
 interface Case {
   readonly name: string;
@@ -11,7 +12,7 @@ interface Case {
 }
 
 /**
- * JUnit XML: a suite a scenario; in it a case for each variant and for each invariant of it. Fail is a failure; unknown is an
+ * JUnit XML: a suite a scenario; in it a case for each run of a variant and for each invariant of it. Fail is a failure; unknown is an
  * error, since a reader must not take it for a pass. A set-up that failed, and a run without any log, are cases too.
  * Source: the schema that Jenkins' xunit plugin and GitLab read, junit-10.xsd.
  */
@@ -25,7 +26,11 @@ export function formatJUnit(stories: readonly Story[]): string {
   }
   const text = [...suites].map(([name, runs]) => {
     const cases = runs.length === 0 ? [NO_RUN] : runs.flatMap(casesOf);
-    return element("testsuite", { name, ...countsOf(cases) }, cases.map(formatCase));
+    const flaky = flakyLines(runs).map((line) => `${escapeCut(line)}\n`);
+    return element("testsuite", { name, ...countsOf(cases) }, [
+      ...cases.map(formatCase),
+      ...(flaky.length === 0 ? [] : [element("system-out", {}, flaky)]),
+    ]);
   });
   return `<?xml version="1.0" encoding="UTF-8"?>\n${element("testsuites", { name: "lab" }, text)}`;
 }
@@ -40,7 +45,8 @@ const NO_RUN: Case = {
 
 function casesOf(story: Story): readonly Case[] {
   const { started, judgement, broke } = story;
-  const variant = started?.variant.text ?? "unknown variant";
+  const variant =
+    started === undefined ? "unknown variant" : started.variant.text + repetitionText(started);
   const run: Case = {
     name: variant,
     seconds: story.endMs / 1000,

@@ -1,6 +1,7 @@
 import type { EventLog } from "./event-log.ts";
 import type {
   AgentEnded,
+  AgentFacts,
   AgentStarted,
   HostLog,
   InvariantChecked,
@@ -99,11 +100,32 @@ export function tellStory({ events, torn }: EventLog): Story {
   };
 }
 
-/** `node-joins (vxlan v4, 1 segment)` */
+/** `node-joins (vxlan v4, 1 segment)`, and for one of several `node-joins (vxlan v4, 1 segment) 2/3` */
 export function titleOf({ started }: Story): string {
   return started === undefined
     ? "(a run that did not start)"
-    : `${started.scenario.name} (${started.variant.text})`;
+    : `${subjectOf(started)}${repetitionText(started)}`;
+}
+
+/** What all repetitions have in common: `node-joins (vxlan v4, 1 segment)` */
+export function subjectOf({ scenario, variant }: RunStarted): string {
+  return `${scenario.name} (${variant.text})`;
+}
+
+/** ` 2/3` for the second of three; empty for the only one. */
+export function repetitionText({ repetition }: RunStarted): string {
+  return repetition === undefined ? "" : ` ${repetition.number}/${repetition.of}`;
+}
+
+/** The hosts of each agent; an agent is what it says of itself, as `words` puts it. */
+export function hostsByAgent(
+  agents: readonly AgentFacts[],
+  words: (agent: AgentFacts) => string,
+): ReadonlyMap<string, readonly string[]> {
+  const groups = Map.groupBy(agents, words);
+  return new Map(
+    [...groups].map(([name, members]) => [name, [...new Set(members.map(({ host }) => host))]]),
+  );
 }
 
 /** What became of each invariant that was declared and watched, or looked at. */

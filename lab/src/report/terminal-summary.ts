@@ -1,6 +1,13 @@
-import type { RunEvent, StepFacts, Verdict } from "./events.ts";
+import type { RunEvent, RunStarted, StepFacts, Verdict } from "./events.ts";
 import { plainLine } from "./markup.ts";
-import { longestGap, type Story, titleOf } from "./story.ts";
+import {
+  hostsByAgent,
+  longestGap,
+  repetitionText,
+  type Story,
+  subjectOf,
+  titleOf,
+} from "./story.ts";
 
 const MARKS: Readonly<Record<Verdict, string>> = { pass: "✓", fail: "✗", unknown: "?" };
 /** Select graphic rendition. Source: ECMA-48 section 8.3.117. */
@@ -26,7 +33,7 @@ export function openSummary(
       case "run-started":
         ({ steps } = event.scenario);
         print(
-          `[=] ${plainLine(`${event.scenario.name} (${event.variant.text})`)}${event.seed === undefined ? "" : ` seed ${event.seed}`}\n`,
+          `[=] ${plainLine(`${subjectOf(event)}${repetitionText(event)}`)}${event.seed === undefined ? "" : ` seed ${event.seed}`}\n${formatMixture(event)}`,
         );
         break;
       case "step-ended": {
@@ -60,6 +67,16 @@ export function openSummary(
       default:
     }
   };
+}
+
+/** Which host runs what, a line an agent; nothing where all run the same. */
+function formatMixture({ agents }: RunStarted): string {
+  const groups = [...hostsByAgent(agents, ({ command, version }) => version ?? command)];
+  return groups.length < 2
+    ? ""
+    : groups
+        .map(([words, hosts]) => `  ${plainLine(`agent of ${hosts.join(" ")}: ${words}`)}\n`)
+        .join("");
 }
 
 /** One line on the whole run, and under it why it is no pass. */

@@ -1,4 +1,5 @@
 import { formatAddress, formatCidr } from "../../addresses.ts";
+import { agentCommandOf } from "../../agent-commands.ts";
 import type { Chronicle } from "../../chronicle.ts";
 import { LabError } from "../../errors.ts";
 import type { HostStatus } from "../../lab.ts";
@@ -103,7 +104,7 @@ export class NetnsHost {
         "-c",
         AT_DIRECTORY,
         options.workingDirectory,
-        ...options.flanneld,
+        ...agentCommandOf(options.agents, plan.name).argv,
         `--etcd-endpoints=${STORE_ENDPOINT}`,
         `--iface=${EXTERNAL_INTERFACE}`,
       ]),

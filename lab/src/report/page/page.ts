@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { type Comparison, comparisonTable } from "../comparison.ts";
+import { flakyLines } from "../flaky.ts";
 import { escapeMarkup } from "../markup.ts";
 import { type Story, titleOf } from "../story.ts";
 import { worstOf } from "../verdict.ts";
@@ -16,6 +17,7 @@ export function formatPage(stories: readonly Story[]): string {
   );
   return wrap(`Lab: ${stories.length} runs, ${verdict}`, [
     `<nav aria-label="Runs"><ul>${index.join("\n")}</ul></nav>`,
+    ...flakyLines(stories).map((line) => `<p>${escapeMarkup(line)}</p>`),
     ...stories.map((story, number) => runArticle(story, `run-${number}`)),
   ]);
 }

@@ -1,5 +1,5 @@
 import { escapeCut, escapeMarkup } from "../markup.ts";
-import { invariantVerdicts, type Story, titleOf } from "../story.ts";
+import { hostsByAgent, invariantVerdicts, type Story, titleOf } from "../story.ts";
 import { drawGaps, drawLeases, drawTimeline } from "./run-drawings.ts";
 import { drawTopology } from "./topology-drawing.ts";
 
@@ -52,11 +52,9 @@ function factsOf({ started, endMs }: Story): string {
     return "";
   }
   const { kernel, cores, memoryMb, node } = started.machine;
-  const agents = new Map<string, string[]>();
-  for (const { host, command, version } of started.agents) {
-    const words = version === undefined ? command : `${command} (${version})`;
-    agents.set(words, [...(agents.get(words) ?? []), host]);
-  }
+  const agents = hostsByAgent(started.agents, ({ command, version }) =>
+    version === undefined ? command : `${command} (${version})`,
+  );
   const facts: readonly (readonly [string, string])[] = [
     ["run", started.run],
     ["began", started.wallClock],
