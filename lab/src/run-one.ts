@@ -24,6 +24,8 @@ export interface RunRequest {
   readonly number: number;
   /** Each value of `--flanneld`, in their order. */
   readonly flanneld: readonly string[];
+  /** For bringing the lab up. */
+  readonly timeoutSeconds?: number | undefined;
   readonly repetition?: Repetition;
   /** What is left of a lab whose run did not pass: nothing, the files of its run directory, or all of it, running. */
   readonly leave: "nothing" | "files" | "lab";
@@ -93,7 +95,7 @@ function play(
   { name, runDirectory }: { readonly name: string; readonly runDirectory: string },
 ): Promise<ScenarioResult> {
   const defaults = { flanneld: defaultFlanneld(), workingDirectory: workingDirectory() };
-  const { flanneld, repetition, leave, signal } = request;
+  const { flanneld, timeoutSeconds, repetition, leave, signal } = request;
   const agents = parseAgentCommands(flanneld, defaults.flanneld);
   const events: RunEvent[] = [];
   return runScenario(scenario, variant, {
@@ -110,7 +112,8 @@ function play(
       request.append?.(event);
     },
     openLab: async (wishes): Promise<OpenLab> => {
-      const options = labOptions({ ...wishes, name, flanneld }, defaults);
+      const more = timeoutSeconds === undefined ? {} : { timeoutSeconds };
+      const options = labOptions({ ...wishes, name, flanneld, ...more }, defaults);
       const launched = await launchLab(options, runDirectory, {
         signal,
         keepOnFail: leave === "lab",

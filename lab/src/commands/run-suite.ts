@@ -15,7 +15,9 @@ export interface Choice {
 }
 
 /** How the runs are to be made, and who is told of them. */
-export interface Suite extends Pick<RunRequest, "flanneld" | "leave"> {
+export interface Suite extends Pick<RunRequest, "flanneld" | "leave" | "timeoutSeconds"> {
+  /** Runs of this process before these. */
+  readonly runsBefore?: number;
   /** How often each variant is run. */
   readonly repeat: number;
   readonly terminal: Terminal;
@@ -55,7 +57,7 @@ export async function runAll(choices: readonly Choice[], suite: Suite): Promise<
   const interrupt = interruptSignal();
   try {
     for (const job of jobs) {
-      const number = results.length + 1;
+      const number = (suite.runsBefore ?? 0) + results.length + 1;
       const result = await runLogged(job, suite, number, interrupt.signal);
       results.push(result);
       if (interrupt.signal.aborted) {
@@ -85,7 +87,7 @@ function jobsOf(choices: readonly Choice[], repeat: number): readonly Job[] {
 
 async function runLogged(
   { scenario, variant, repetition }: Job,
-  { flanneld, leave, terminal, isQuiet, folder, stories }: Suite,
+  { flanneld, timeoutSeconds, leave, terminal, isQuiet, folder, stories }: Suite,
   number: number,
   signal: AbortSignal,
 ): Promise<LoggedResult> {
@@ -99,6 +101,7 @@ async function runLogged(
     const result = await runOne(scenario, variant, {
       number,
       flanneld,
+      timeoutSeconds,
       ...ofMany,
       leave,
       signal,

@@ -3,6 +3,13 @@ import { type AgentCommands, checkAgentHosts, parseAgentCommands } from "../agen
 import { examineFaultNeed } from "../doctor.ts";
 import { exitCodeOf, LabError, messageOf } from "../errors.ts";
 import type { FaultNeed } from "../faults/fault.ts";
+import {
+  chooseMutants,
+  exitCodeOfOutcomes,
+  formatMutations,
+  formatOutcomes,
+  type MutationOutcome,
+} from "../mutations.ts";
 import { RUNS_FOLDER } from "../options.ts";
 import { formatFlaky } from "../report/flaky.ts";
 import { formatJUnit } from "../report/junit.ts";
@@ -27,6 +34,7 @@ import { isScenarioFile, loadScenarios } from "../system/scenario-files.ts";
 import type { Terminal } from "../system/terminal.ts";
 import type { Command } from "./command.ts";
 import { FLANNELD_FLAG, JSON_FLAG, type ParsedFlags, parseFlags } from "./flags.ts";
+import { runMutants } from "./run-mutants.ts";
 import { type Choice, formatLeftUp, runAll } from "./run-suite.ts";
 
 const EXIT_FAIL = 1;
@@ -47,6 +55,11 @@ export const run: Command = {
       value: "N",
       help: "run each variant N times, and say which did not come to the same verdict each time",
     },
+    mutation: {
+      type: "string",
+      value: "NAME",
+      help: "run an agent with a known bug: exits with 0 when it is caught, 1 when it survives; all, or list",
+    },
     list: { type: "boolean", help: "print the scenarios and their variants, run none" },
     keep: { type: "boolean", help: "keep the run directories of runs that did not pass" },
     "pause-on-fail": {
@@ -65,7 +78,13 @@ export const run: Command = {
   operands: Array.from({ length: MAX_NAMES }, () => "scenario" as const),
   run: async (argv, terminal) => {
     const flags = parseFlags(run, argv, { maxPositionals: MAX_NAMES });
-    const chosen = choose(await loadScenarios(flags.positionals.filter(isScenarioFile)), flags);
+    if (flags.text("mutation") === "list") {
+      terminal.out(formatMutations());
+      return 0;
+    }
+    const scenarios = await loadScenarios(flags.positionals.filter(isScenarioFile));
+    const mutants = chooseMutants(scenarios, flags, choose);
+    const chosen = mutants?.flatMap(({ runs }) => runs) ?? choose(scenarios, flags);
     const repeat = repeatOf(flags);
     checkChosen(chosen, parseAgentCommands(flags.texts("flanneld"), defaultFlanneld()));
     if (flags.isOn("list")) {
@@ -75,10 +94,11 @@ export const run: Command = {
     const folder = join(labsDirectory(), RUNS_FOLDER, folderName());
     beginReports(flags);
     const stories: Story[] = [];
+    const outcomes: MutationOutcome[] = [];
     try {
       await prepare(chosen, flags, terminal);
       const isQuiet = flags.isOn("json");
-      const done = await runAll(chosen, {
+      const suite = {
         flanneld: flags.texts("flanneld"),
         leave: leaveOf(flags),
         repeat,
@@ -86,11 +106,16 @@ export const run: Command = {
         isQuiet,
         folder,
         stories,
-      });
+      };
+      const done =
+        mutants === undefined
+          ? await runAll(chosen, suite)
+          : await runMutants(mutants, suite, outcomes);
       if (isQuiet) {
         terminal.out(`${JSON.stringify(done.results, undefined, 2)}\n`);
         terminal.error(formatLeftUp(done));
       } else {
+        terminal.out(outcomes.length > 1 ? formatOutcomes(outcomes) : "");
         terminal.out(`${formatTotals(stories)}event logs: ${folder}\n`);
         terminal.out(formatFlaky(stories) + formatLeftUp(done));
       }
@@ -102,7 +127,9 @@ export const run: Command = {
     } finally {
       writeReports(flags, stories);
     }
-    return exitCodeOfRuns(stories.map(({ judgement }) => judgement));
+    return mutants === undefined
+      ? exitCodeOfRuns(stories.map(({ judgement }) => judgement))
+      : exitCodeOfOutcomes(outcomes);
   },
 };
 

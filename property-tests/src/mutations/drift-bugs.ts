@@ -2,14 +2,14 @@
 import { parseMac } from "agent/core/mac.ts";
 import type { Change, Kernel, KernelEvent, KernelObject } from "agent/kernel/kernel.ts";
 import { identityOf } from "agent/kernel/reconcile.ts";
-import type { SimNode } from "../sim/actors.ts";
+import type { MutatedNode } from "./port-mutation.ts";
 import { type WrapKernel, wrapped } from "./kernel-bugs.ts";
 
 /** Longer than a lease change may take to be programmed. */
 const LATE_MS = 3_000;
 
 /** Once a node is ready, its changes wait for something else first. */
-export const programsLate = (kernel: Kernel, node: SimNode): Kernel =>
+export const programsLate = (kernel: Kernel, node: MutatedNode): Kernel =>
   wrapped(kernel, {
     apply: async (changes) => {
       const { time } = node.world;

@@ -3,7 +3,7 @@ import { familyOf } from "agent/core/ip.ts";
 import type { Cidr, Ip } from "agent/core/ip.ts";
 import type { Change, Kernel, KernelObject } from "agent/kernel/kernel.ts";
 import { identityOf } from "agent/kernel/reconcile.ts";
-import type { SimNode } from "../sim/world.ts";
+import type { MutatedNode } from "./port-mutation.ts";
 
 export type WrapKernel = (kernel: Kernel) => Kernel;
 
@@ -58,7 +58,7 @@ export const keepsOldMac: WrapKernel = (kernel) => {
 };
 
 /** The own lease is programmed as if it were a peer's. Source: flannel pkg/lease/lease.go LeaseWatcher.Reset. */
-export const programsOwnLease = (kernel: Kernel, node: SimNode): Kernel =>
+export const programsOwnLease = (kernel: Kernel, node: MutatedNode): Kernel =>
   wrapped(kernel, {
     apply: async (changes) => {
       const own = node.agent?.lease?.subnets[4];
@@ -111,24 +111,48 @@ function misdirected(object: KernelObject): KernelObject | undefined {
   return { ...object, gateway: THIRD_PARTY[familyOf(object.destination)] };
 }
 
-/** A route that an operator made, as every simulated machine has it. */
-const OPERATORS_ROUTE: Change = {
-  action: "remove",
-  object: {
-    kind: "route",
-    destination: "198.18.0.0/24" as Cidr,
-    gateway: "192.0.2.254" as Ip,
-    link: "eth0",
-    onlink: false,
-    protocol: 4,
-  },
-};
+/** Routes that an operator made: the one that every simulated machine has, and that of the lab's fault `foreign-route`. */
+const OPERATORS_ROUTES: readonly Change[] = [
+  operatorsRoute("198.18.0.0/24" as Cidr, { gateway: "192.0.2.254" as Ip }),
+  operatorsRoute("198.51.100.0/24" as Cidr, {}),
+];
+
+/** RTPROT_STATIC on the external interface; without a gateway, whichever it has. */
+function operatorsRoute(destination: Cidr, way: { readonly gateway?: Ip }): Change {
+  const object = { kind: "route", destination, link: "eth0", onlink: false, protocol: 4 } as const;
+  return { action: "remove", object: { ...object, ...way } };
+}
 
 /** Routes of others are cleaned up together with the own ones. */
 export const removesForeignRoute: WrapKernel = (kernel) =>
   wrapped(kernel, {
     apply: async (changes) => {
-      const results = await kernel.apply([...changes, OPERATORS_ROUTE]);
-      return results.slice(0, -1);
+      const results = await kernel.apply([...changes, ...OPERATORS_ROUTES]);
+      return results.slice(0, changes.length);
     },
   });
+
+/** Neighbours and FDB entries wait until the routes over them are put, or for the next pass: frames to a new peer have nowhere to go. */
+export const putsRoutesFirst: WrapKernel = (kernel) => {
+  const waiting: Change[] = [];
+  return wrapped(kernel, {
+    dump: async (scope) => {
+      if (waiting.length > 0) await kernel.apply(waiting.splice(0));
+      return kernel.dump(scope);
+    },
+    apply: async (changes) => {
+      const now = changes.filter((change) => !isWayOfRoute(change));
+      waiting.push(...changes.filter(isWayOfRoute));
+      const hasRoute = now.some(
+        ({ action, object }) => action === "put" && object.kind === "route",
+      );
+      const results = await kernel.apply([...now, ...(hasRoute ? waiting.splice(0) : [])]);
+      const told = new Map(now.map((change, index) => [change, results[index]]));
+      return changes.map((change) => told.get(change) ?? { change });
+    },
+  });
+};
+
+function isWayOfRoute({ action, object }: Change): boolean {
+  return action === "put" && (object.kind === "neighbour" || object.kind === "fdb");
+}

@@ -2,17 +2,17 @@
 import type { Ip } from "agent/core/ip.ts";
 import type { Lease } from "agent/core/lease.ts";
 import type { SubnetManager } from "agent/subnet-manager/subnet-manager.ts";
-import type { Mutation, SimNode } from "../sim/actors.ts";
+import type { MutatedNode, PortMutation } from "./port-mutation.ts";
 import { isList, wrapped } from "./wrapped.ts";
 
-const listed = new WeakMap<SimNode, number>();
+const listed = new WeakMap<MutatedNode, number>();
 
 /**
  * A list after a watch forgets which lease is the own one. The reference then tells its backend that the own lease was removed;
  * this port says whole sets of peers, where the same confusion makes it one of them.
  * Source: flannel pkg/lease/lease.go LeaseWatcher.Reset.
  */
-export const relistForgetsWhichIsOwn: Mutation = {
+export const relistForgetsWhichIsOwn: PortMutation = {
   wrapStore: (store, node) => {
     listed.set(node, 0);
     let watched = false;
@@ -41,7 +41,7 @@ export const relistForgetsWhichIsOwn: Mutation = {
  * An agent without a lease says that it is healthy, as the reference does from its start on.
  * Source: flannel main.go mustRunHealthz.
  */
-export const readyWithoutItsKey: Mutation = {
+export const readyWithoutItsKey: PortMutation = {
   wrapSubnetManager: (manager) => ({
     ...verbsOf(manager),
     keepLease: (lease, _onHeld, signal) => manager.keepLease(lease, () => undefined, signal),
@@ -52,7 +52,7 @@ export const readyWithoutItsKey: Mutation = {
 const FORMER_ADDRESS = "2001:db8::ee" as Ip;
 
 /** The lease names an IPv6 address that the node has no more, and the node does not see that. */
-export const publishesAFormerAddress: Mutation = {
+export const publishesAFormerAddress: PortMutation = {
   wrapSubnetManager: (manager) => ({
     ...verbsOf(manager),
     acquireLease: async (config, wanted, ...words) => {
@@ -68,7 +68,7 @@ export const publishesAFormerAddress: Mutation = {
 const LATE_MS = 3_000;
 
 /** All news of peers but the first list are passed on late. */
-export const passesPeersOnLate: Mutation = {
+export const passesPeersOnLate: PortMutation = {
   wrapSubnetManager: (manager, { world }) => ({
     ...verbsOf(manager),
     async *watchPeers(own, signal): AsyncGenerator<readonly Lease[]> {
@@ -82,7 +82,7 @@ export const passesPeersOnLate: Mutation = {
   }),
 };
 
-function verbsOf(manager: SubnetManager): SubnetManager {
+export function verbsOf(manager: SubnetManager): SubnetManager {
   return {
     name: manager.name,
     networkConfig: (signal) => manager.networkConfig(signal),

@@ -11,7 +11,7 @@ import {
   keyOf,
   revisionOf,
 } from "agent/subnet-manager/etcd/key-value-store.ts";
-import type { SimNode } from "../sim/world.ts";
+import type { MutatedNode } from "./port-mutation.ts";
 import { type WrapStore, isList, wrapped } from "./wrapped.ts";
 
 type Events = (batch: WatchBatch) => readonly StoreEvent[];
@@ -72,7 +72,7 @@ export const relistMissesNewAttributes: WrapStore = (store) => {
  * A relist shows the own subnet as somebody else's: under a key of the other kind, since an agent passes over its own key and its
  * own address. The reference is as wrong the other way round: it tells its backend that the own lease was removed.
  */
-export const relistShowsOwnLease = (store: KeyValueStore, node: SimNode): KeyValueStore =>
+export const relistShowsOwnLease = (store: KeyValueStore, node: MutatedNode): KeyValueStore =>
   retold(store, {
     relist: async (ask) => {
       const result = await ask();
@@ -191,7 +191,7 @@ export const asksWithoutPause: WrapStore = (store) =>
   });
 
 /** A start does not find what the node holds already. */
-export const overlooksOwnKey = (store: KeyValueStore, node: SimNode): KeyValueStore =>
+export const overlooksOwnKey = (store: KeyValueStore, node: MutatedNode): KeyValueStore =>
   wrapped(store, {
     range: async (range, options) => {
       const result = await store.range(range, options);
@@ -201,10 +201,10 @@ export const overlooksOwnKey = (store: KeyValueStore, node: SimNode): KeyValueSt
     },
   });
 
-const everSeen = new WeakMap<SimNode, Map<string, KeyValue>>();
+const everSeen = new WeakMap<MutatedNode, Map<string, KeyValue>>();
 
 /** A lease that ran out still counts as one. Source: flannel issue 875, which lets nobody take it before a day is over. */
-export const countsDeadLeases = (store: KeyValueStore, node: SimNode): KeyValueStore => {
+export const countsDeadLeases = (store: KeyValueStore, node: MutatedNode): KeyValueStore => {
   const seen = everSeen.get(node) ?? new Map<string, KeyValue>();
   everSeen.set(node, seen);
   return wrapped(store, {

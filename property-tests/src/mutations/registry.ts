@@ -1,7 +1,7 @@
 /** The bugs of the seed corpus that a store or a kernel can be made to have. Corpus: the reference's own bugs, by row. */
 import type { InvariantId } from "../sim/invariants.ts";
 import type { Plan } from "../sim/plan.ts";
-import type { Mutation } from "../sim/actors.ts";
+import type { PortMutation } from "./port-mutation.ts";
 import * as clock from "./clock-bugs.ts";
 import * as drift from "./drift-bugs.ts";
 import * as kernel from "./kernel-bugs.ts";
@@ -19,7 +19,7 @@ export interface KnownBug {
   readonly row: string;
   /** What the checks must report. */
   readonly invariant: InvariantId;
-  readonly wrap: Mutation;
+  readonly wrap: PortMutation;
   /** Where the bug can do harm. */
   readonly plan: (seed: number) => Plan;
   /**
