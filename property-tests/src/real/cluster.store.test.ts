@@ -239,7 +239,10 @@ requires("etcd")("a cluster of three etcd members", () => {
   test("F7: nodes that write without conditions are caught, by the observer and by their history", async () => {
     await observer.open(members[0]?.url ?? "", `${PREFIX}/subnets/`);
     const preferred = { 4: "10.3.7.0/24" as Cidr, 6: "fd00:12:0:7::/64" as Cidr };
-    const five = Array.from({ length: 5 }, (_, index) => open(index + 1, 60, withoutConditions));
+    // All have read before the first writes: what conditions are there for.
+    const gather = gathering(5);
+    const careless = (store: KeyValueStore): KeyValueStore => withoutConditions(store, gather);
+    const five = Array.from({ length: 5 }, (_, index) => open(index + 1, 60, careless));
     await Promise.all(five.map((node) => acquire(node, preferred)));
     await until(2000, "the observer", () => observer.violations.length > 0);
     expect(observer.violations[0]).toMatch(/^A4 at revision \d+: .* passed from /);
@@ -270,11 +273,24 @@ requires("etcd")("a cluster of three etcd members", () => {
   };
 });
 
-function withoutConditions(store: KeyValueStore): KeyValueStore {
+/** Lets nobody go on before so many have come. */
+function gathering(count: number): () => Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let came = 0;
+  return () => {
+    if (++came >= count) resolve();
+    return promise;
+  };
+}
+
+function withoutConditions(store: KeyValueStore, gather: () => Promise<void>): KeyValueStore {
   return {
     endpoints: store.endpoints,
     range: (range, options) => store.range(range, options),
-    txn: (transaction, options) => store.txn({ ...transaction, compare: [] }, options),
+    txn: async (transaction, options) => {
+      await gather();
+      return store.txn({ ...transaction, compare: [] }, options);
+    },
     watch: (range, fromRevision, options) => store.watch(range, fromRevision, options),
     grantLease: (ttlSeconds, options) => store.grantLease(ttlSeconds, options),
     revokeLease: (leaseId, options) => store.revokeLease(leaseId, options),
