@@ -8,7 +8,7 @@ import { MessageWriter } from "./message-writer.ts";
 import { createNamedNamespace } from "./namespaces.ts";
 import { putNeighbour } from "./neighbour.ts";
 import { addNexthop, removeNexthop } from "./nexthop.ts";
-import type { Request } from "./request.ts";
+import { type Request, encodeRequest } from "./request.ts";
 import { addRoute } from "./route.ts";
 import { bytesOf } from "./testing/messages.ts";
 
@@ -84,6 +84,17 @@ test.each<[why: string, request: Request]>([
   expect(() => bytesOf(request)).toThrow(why);
   expect(() => bytesOf(request)).toThrow(CodecError);
   expect(() => bytesOf(request)).toThrow(`cannot ${request.describe()}: `);
+});
+
+test("of a request that cannot be written nothing is left to those after it", () => {
+  const writer = new MessageWriter();
+  const good = putNeighbour({ linkIndex: 1, address: "192.0.2.1", mac: "0e:00:00:00:00:01" });
+  // Its address lies where the good one's padding is.
+  const address = "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff";
+  const bad = putNeighbour({ linkIndex: 1, address, mac: "nonsense" });
+  expect(encodeRequest(writer, bad, 0)).toBeInstanceOf(CodecError);
+  expect(encodeRequest(writer, good, 0)).toBeUndefined();
+  expect(writer.bytes).toEqual(bytesOf(good));
 });
 
 test("an attribute that does not fit its length field is refused", () => {

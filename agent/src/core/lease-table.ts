@@ -18,7 +18,7 @@ const MAX_REMOVED_KEYS = 10_000;
 
 export class LeaseTable {
   readonly #entries = new Map<string, LeaseEntry>();
-  /** Its keys in order, once somebody asked and while none came or went. */
+  /** Its keys in order, and perhaps some that are gone; once somebody asked, and until one comes. */
   #order: readonly string[] | undefined;
   /** Revision of the removal of each key that is gone, in the order they were removed. */
   readonly #removed = new Map<string, number>();
@@ -59,7 +59,7 @@ export class LeaseTable {
   /** A key was deleted; deleting what is absent changes nothing. */
   remove(key: string, modRevision: number): void {
     if (modRevision < this.#appliedTo(key)) return;
-    if (this.#entries.delete(key)) this.#order = undefined;
+    this.#entries.delete(key);
     this.#removed.delete(key);
     this.#removed.set(key, modRevision);
     this.#revision = Math.max(this.#revision, modRevision);

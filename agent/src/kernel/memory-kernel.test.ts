@@ -118,4 +118,21 @@ describe("memory kernel", () => {
     controller.abort();
     expect(await end).toEqual({ done: true, value: undefined });
   });
+
+  test("a burst says of all of its changes what they are about, and of one that cannot be said of none", async () => {
+    const kernel = world();
+    const controller = new AbortController();
+    const events = kernel.watch(controller.signal)[Symbol.asyncIterator]();
+    const other: Route = { ...route, destination: parseCidr("10.42.3.0/24") };
+    const puts = [route, other].map((object) => ({ action: "put" as const, object }));
+    await kernel.apply(puts);
+    expect(await events.next()).toEqual({
+      done: false,
+      value: { kind: "changed", about: puts },
+    });
+    await kernel.apply([{ action: "remove", object: other }]);
+    kernel.setUp("eth0", false);
+    expect(await events.next()).toEqual({ done: false, value: { kind: "changed" } });
+    controller.abort();
+  });
 });

@@ -1,8 +1,7 @@
 import { join } from "node:path";
 import { type AgentCommands, checkAgentHosts, parseAgentCommands } from "../agent-commands.ts";
-import { examineFaultNeed } from "../doctor.ts";
+import { demandFaultNeed } from "../doctor.ts";
 import { exitCodeOf, LabError, messageOf } from "../errors.ts";
-import type { FaultNeed } from "../faults/fault.ts";
 import {
   chooseMutants,
   exitCodeOfOutcomes,
@@ -179,7 +178,9 @@ async function prepare(
       terminal.error(text);
     },
   });
-  await demandFaults(needs);
+  for (const need of needs) {
+    await demandFaultNeed(need);
+  }
 }
 
 /**
@@ -207,16 +208,6 @@ function writeReports(flags: ParsedFlags, stories: readonly Story[]): void {
 /** Sorts by time; two that begin in the same millisecond differ by their process. */
 function folderName(): string {
   return `${systemClock.isoTime().replaceAll(":", "-")}-${ownProcessId()}`;
-}
-
-/** @throws LabError "requirement-missing" before anything is started */
-async function demandFaults(needs: ReadonlySet<FaultNeed>): Promise<void> {
-  for (const need of needs) {
-    const { ok, detail, remedy } = await examineFaultNeed(need);
-    if (!ok) {
-      throw new LabError("requirement-missing", `no ${need} here: ${detail}; remedy: ${remedy}`);
-    }
-  }
 }
 
 function choose(all: readonly Scenario[], flags: ParsedFlags): readonly Choice[] {

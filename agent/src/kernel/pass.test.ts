@@ -1,0 +1,48 @@
+import { expect, test } from "vitest";
+import { parseIp } from "../core/ip.ts";
+import type { NamedChange } from "./difference.ts";
+import { identityOf } from "./identity.ts";
+import type { Change, Kernel, Neighbour } from "./kernel.ts";
+import { Pass } from "./pass.ts";
+import { MAC_2, MAC_9, world } from "./sample-objects.ts";
+
+function neighbour(index: number, mac = MAC_2): Neighbour {
+  return {
+    kind: "neighbour",
+    link: "flannel.1",
+    address: parseIp(`10.42.${index >> 8}.${index & 0xff}`),
+    mac,
+  };
+}
+
+function named(change: Change): NamedChange {
+  return { identity: identityOf(change.object), change };
+}
+
+test("a long stage goes in batches, and the removal and the put of one object are never apart", async () => {
+  const kernel = world();
+  const sizes: number[] = [];
+  const counted: Kernel = Object.assign(Object.create(kernel) as Kernel, {
+    apply: (changes: readonly Change[]) => {
+      sizes.push(changes.length);
+      return kernel.apply(changes);
+    },
+  });
+  const before = Array.from({ length: 2047 }, (_, index) =>
+    named({ action: "remove", object: neighbour(index) }),
+  );
+  const stage = [
+    ...before,
+    named({ action: "remove", object: neighbour(5000) }),
+    named({ action: "put", object: neighbour(5000, MAC_9) }),
+    named({ action: "remove", object: neighbour(6000) }),
+  ];
+  const pass = new Pass(counted, new Map(), {
+    mayTry: () => true,
+    isMissing: undefined,
+    needed: new Set(),
+    breathe: () => Promise.resolve(),
+  });
+  await pass.run({ stages: [stage], blocked: [], actual: new Map() });
+  expect(sizes).toEqual([2049, 1]);
+});
