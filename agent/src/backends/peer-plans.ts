@@ -309,10 +309,11 @@ export class PeerPlans {
     const { peer, problem, plan, claim } = candidate;
     if (candidate.isGone) return refused(undefined);
     if (problem !== undefined) return refused(problem);
-    const outer = this.#outer(candidate);
-    if (outer !== undefined)
+    if (plan === undefined) {
+      const outer = this.#outer(candidate);
+      assert(outer !== undefined, "a peer that nothing keeps out has a plan");
       return refused(`subnet ${peer.subnet} overlaps ${outer.subnet} of ${outer.publicIp}`);
-    assert(plan !== undefined, "a peer that nothing keeps out has a plan");
+    }
     if ("refused" in plan) return refused(plan.refused);
     const first = claim === undefined ? peer : this.#firstHolder(claim, firsts);
     if (claim !== undefined && first.publicIp !== plan.claim?.holder)

@@ -1,8 +1,8 @@
 /** Which peers a backend can program: what every backend asks of a lease, whatever it does with it. */
 import { cidrAddress, cidrLength, compareIp, FAMILIES } from "../core/ip.ts";
-import type { Cidr, Family, Ip, PerFamily } from "../core/ip.ts";
+import type { Cidr, Family, Ip } from "../core/ip.ts";
 import type { Lease } from "../core/lease.ts";
-import { checkPeerLease } from "../core/lease-validation.ts";
+import { checkPeerFamily } from "../core/lease-validation.ts";
 import type { NetworkConfig } from "../core/network-config.ts";
 
 /** One family of a peer's lease. */
@@ -63,10 +63,7 @@ function familyProblem(
   config: NetworkConfig,
   own: Lease,
 ): string | undefined {
-  const { [family]: range } = config.ranges;
-  const ranges: PerFamily<NonNullable<typeof range>> =
-    range === undefined ? {} : { [family]: range };
-  const problem = checkPeerLease(lease, { ranges }, own.subnets);
+  const problem = checkPeerFamily(lease, config, family, own.subnets);
   if (problem !== undefined) return problem;
   return publicIp === own.publicIps[family]
     ? `public IP ${publicIp} is this node's own`

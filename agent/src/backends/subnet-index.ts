@@ -16,8 +16,11 @@ export class SubnetIndex<Holder> {
     const length = cidrLength(subnet);
     const subnets = this.#lengths.get(length) ?? new Map<Cidr, Holder[]>();
     this.#lengths.set(length, subnets);
-    const holders = subnets.get(subnet) ?? [];
-    subnets.set(subnet, holders);
+    const holders = subnets.get(subnet);
+    if (holders === undefined) {
+      subnets.set(subnet, [holder]);
+      return true;
+    }
     const at = this.#place(holders, holder);
     holders.splice(at, 0, holder);
     return at === 0;
@@ -51,6 +54,8 @@ export class SubnetIndex<Holder> {
   /** The first holder of the widest subnet that contains this one or is it. */
   outermost(subnet: Cidr): Holder | undefined {
     const length = cidrLength(subnet);
+    const same = this.#lengths.get(length);
+    if (same !== undefined && this.#lengths.size === 1) return same.get(subnet)?.[0];
     let widest: { readonly length: number; readonly holder: Holder } | undefined;
     for (const [other, subnets] of this.#lengths) {
       if (other > length || (widest !== undefined && other > widest.length)) continue;
@@ -62,11 +67,16 @@ export class SubnetIndex<Holder> {
   }
 
   /** The holders of this subnet and of all inside it. */
-  *within(subnet: Cidr): Generator<Holder> {
+  within(subnet: Cidr): readonly Holder[] {
     const length = cidrLength(subnet);
-    yield* this.#lengths.get(length)?.get(subnet) ?? [];
+    const same = this.#lengths.get(length);
+    const found = same?.get(subnet) ?? [];
+    if (same !== undefined && this.#lengths.size === 1) return found;
+    const inside: Holder[] = [];
     for (const [other, subnets] of this.#lengths)
       if (other > length)
-        for (const [inner, holders] of subnets) if (containsIp(subnet, inner)) yield* holders;
+        for (const [inner, holders] of subnets)
+          if (containsIp(subnet, inner)) inside.push(...holders);
+    return [...found, ...inside];
   }
 }

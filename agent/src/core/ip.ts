@@ -83,7 +83,10 @@ export function cidrAddress(value: Cidr): Ip {
 }
 
 export function cidrLength(value: Cidr): number {
-  return Number(value.slice(value.indexOf("/") + 1));
+  let length = 0;
+  for (let index = value.indexOf("/") + 1; index < value.length; index++)
+    length = length * 10 + value.charCodeAt(index) - DIGIT_0;
+  return length;
 }
 
 /** The single-address prefix of an address: /32 or /128. */
@@ -111,77 +114,84 @@ export function addToIp(address: Ip, offset: bigint): Ip {
 
 /** Negative, zero or positive; IPv4 sorts before IPv6. */
 export function compareIp(a: Ip, b: Ip): number {
-  if (familyOf(a) !== familyOf(b)) return familyOf(a) - familyOf(b);
   const quad = quadNumber(a);
   const other = quadNumber(b);
   if (quad !== undefined && other !== undefined) return quad - other;
+  if (familyOf(a) !== familyOf(b)) return familyOf(a) - familyOf(b);
   const difference = ipValue(a) - ipValue(b);
   return difference < 0n ? -1 : difference > 0n ? 1 : 0;
 }
 
+/** Whether bits behind the prefix are set, so that it is more than a prefix. */
+export function hasHostBits(value: Cidr): boolean {
+  const quad = cidrQuad(value);
+  if (quad === undefined) return maskCidr(value) !== value;
+  return quad % 2 ** (familyBits(4) - cidrLength(value)) !== 0;
+}
+
 /** The prefix with its host bits cleared. */
 export function maskCidr(value: Cidr): Cidr {
-  const address = cidrAddress(value);
   const length = cidrLength(value);
-  const quad = quadNumber(address);
+  const quad = cidrQuad(value);
   if (quad !== undefined) {
     const size = 2 ** (familyBits(4) - length);
     return cidr(formatQuad(quad - (quad % size)) as Ip, length);
   }
+  const address = cidrAddress(value);
   const hostBits = BigInt(familyBits(familyOf(address)) - length);
   return cidr(formatIp(familyOf(address), (ipValue(address) >> hostBits) << hostBits), length);
 }
 
 /** Whether an address, or every address of a prefix, lies inside a prefix. */
 export function containsIp(outer: Cidr, inner: Ip | Cidr): boolean {
+  const length = cidrLength(outer);
   const innerLength = inner.includes("/") ? cidrLength(inner as Cidr) : familyBits(familyOf(inner));
-  const innerAddress = inner.includes("/") ? cidrAddress(inner as Cidr) : (inner as Ip);
-  return (
-    innerLength >= cidrLength(outer) &&
-    samePrefix(cidrAddress(outer), innerAddress, cidrLength(outer))
-  );
+  return innerLength >= length && samePrefix(outer, inner, length);
 }
 
 /** Two prefixes overlap exactly if they agree on the shorter of their lengths. */
 export function overlaps(a: Cidr, b: Cidr): boolean {
-  return samePrefix(cidrAddress(a), cidrAddress(b), Math.min(cidrLength(a), cidrLength(b)));
+  return samePrefix(a, b, Math.min(cidrLength(a), cidrLength(b)));
 }
 
-function samePrefix(a: Ip, b: Ip, length: number): boolean {
-  const family = familyOf(a);
-  if (family !== familyOf(b)) return false;
-  const quad = quadNumber(a);
-  const other = quadNumber(b);
+function samePrefix(a: Ip | Cidr, b: Ip | Cidr, length: number): boolean {
+  const quad = cidrQuad(a);
+  const other = cidrQuad(b);
   if (quad !== undefined && other !== undefined) {
     const size = 2 ** (familyBits(4) - length);
     return Math.floor(quad / size) === Math.floor(other / size);
   }
+  const family = familyOf(a);
+  if (family !== familyOf(b)) return false;
   const shift = BigInt(familyBits(family) - length);
-  return ipValue(a) >> shift === ipValue(b) >> shift;
+  return addressValue(a) >> shift === addressValue(b) >> shift;
+}
+
+function addressValue(value: Ip | Cidr): bigint {
+  return ipValue(value.includes("/") ? cidrAddress(value as Cidr) : (value as Ip));
 }
 
 /** 224.0.0.0/4 (RFC 5771), ff00::/8 (RFC 4291). */
 export function isMulticast(address: Ip): boolean {
-  return familyOf(address) === 4
-    ? ipValue(address) >> 28n === 0xen
-    : ipValue(address) >> 120n === 0xffn;
+  const quad = quadNumber(address);
+  return quad === undefined ? ipValue(address) >> 120n === 0xffn : quad >>> 28 === 0xe;
 }
 
 /** 127.0.0.0/8 (RFC 1122), ::1 (RFC 4291). */
 export function isLoopback(address: Ip): boolean {
-  return familyOf(address) === 4 ? ipValue(address) >> 24n === 127n : ipValue(address) === 1n;
+  const quad = quadNumber(address);
+  return quad === undefined ? ipValue(address) === 1n : quad >>> 24 === 127;
 }
 
 /** 169.254.0.0/16 (RFC 3927), fe80::/10 (RFC 4291). */
 export function isLinkLocal(address: Ip): boolean {
-  return familyOf(address) === 4
-    ? ipValue(address) >> 16n === 0xa9fen
-    : ipValue(address) >> 118n === 0x3fan;
+  const quad = quadNumber(address);
+  return quad === undefined ? ipValue(address) >> 118n === 0x3fan : quad >>> 16 === 0xa9fe;
 }
 
 /** 0.0.0.0 or ::. */
 export function isUnspecified(address: Ip): boolean {
-  return ipValue(address) === 0n;
+  return Number(quadNumber(address) ?? ipValue(address)) === 0;
 }
 
 /** Unicast beyond the link, private ranges included, as Go's IsGlobalUnicast means it. */
@@ -203,13 +213,19 @@ function quadValue(text: string): bigint | undefined {
 const DIGIT_0 = 48;
 const DOT = 46;
 
+/** Of an IPv4 address or prefix. */
+function cidrQuad(value: Ip | Cidr): number | undefined {
+  const end = value.indexOf("/");
+  return quadNumber(value, end === -1 ? value.length : end);
+}
+
 /** Read by hand: a node with thousands of peers reads tens of thousands of addresses in each look at its kernel. */
-function quadNumber(text: string): number | undefined {
+function quadNumber(text: string, end: number = text.length): number | undefined {
   let value = 0;
   let octet = 0;
   let digits = 0;
   let dots = 0;
-  for (let index = 0; index < text.length; index++) {
+  for (let index = 0; index < end; index++) {
     const code = text.charCodeAt(index);
     if (code === DOT) {
       if (digits === 0 || ++dots > 3) return undefined;

@@ -73,21 +73,22 @@ export function openObject(value: unknown, what: string): ObjectReader {
   return new FoldedMembers(value ?? {}, what);
 }
 
+/** So few members are looked through faster than they are put into a map. */
+const FEW_MEMBERS = 8;
+
 class FoldedMembers implements ObjectReader {
-  readonly #object: object;
+  readonly #object: Readonly<Record<string, unknown>>;
   readonly #what: string;
-  /** Folded name → every member that folds to it, in order. */
-  readonly #members = new Map<string, { readonly name: string; readonly value: unknown }[]>();
+  readonly #names: readonly string[];
+  /** Folded name → the members that fold to it, in order; only where there are more than a few. */
+  readonly #byFolded: ReadonlyMap<string, readonly string[]> | undefined;
 
   constructor(object: object, what: string) {
-    this.#object = object;
+    this.#object = object as Readonly<Record<string, unknown>>;
     this.#what = what;
-    for (const [name, value] of Object.entries(object) as [string, unknown][]) {
-      const key = foldName(name);
-      const earlier = this.#members.get(key);
-      if (earlier === undefined) this.#members.set(key, [{ name, value }]);
-      else earlier.push({ name, value });
-    }
+    this.#names = Object.keys(object);
+    this.#byFolded =
+      this.#names.length > FEW_MEMBERS ? Map.groupBy(this.#names, foldName) : undefined;
   }
 
   string<Fallback extends string | undefined>(name: string, fallback: Fallback): string | Fallback {
@@ -127,18 +128,17 @@ class FoldedMembers implements ObjectReader {
   }
 
   raw(name: string): unknown {
-    return this.#members.get(foldOwnName(name))?.at(-1)?.value;
+    const spelled = this.#spellings(name).at(-1);
+    return spelled === undefined ? undefined : this.#object[spelled];
   }
 
   present(name: string): boolean {
-    return this.#members.has(foldOwnName(name));
+    return this.#spellings(name).length > 0;
   }
 
   unknownNames(known: readonly string[]): readonly string[] {
     const names = new Set(known.map(foldOwnName));
-    return [...this.#members]
-      .filter(([name]) => !names.has(name))
-      .flatMap(([, members]) => members.map((member) => member.name));
+    return this.#names.filter((name) => !names.has(foldName(name)));
   }
 
   /** `null` leaves what an earlier member of the same name said. */
@@ -148,9 +148,18 @@ class FoldedMembers implements ObjectReader {
     read: (value: unknown, spelled: string) => Value,
   ): Value | Fallback {
     let result: Value | Fallback = fallback;
-    for (const { name: spelled, value } of this.#members.get(foldOwnName(name)) ?? [])
+    for (const spelled of this.#spellings(name)) {
+      const value = this.#object[spelled];
       if (value !== null && value !== undefined) result = read(value, spelled);
+    }
     return result;
+  }
+
+  /** The members that fold to this name, in order. */
+  #spellings(name: string): readonly string[] {
+    const key = foldOwnName(name);
+    if (this.#byFolded !== undefined) return this.#byFolded.get(key) ?? [];
+    return this.#names.filter((spelled) => foldName(spelled) === key);
   }
 
   #refusal(name: string, found: string, expected: string): AgentError {

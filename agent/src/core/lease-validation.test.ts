@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { parseCidr, parseIp } from "./ip.ts";
+import { FAMILIES, parseCidr, parseIp } from "./ip.ts";
 import type { Lease } from "./lease.ts";
-import { checkPeerLease } from "./lease-validation.ts";
+import { checkPeerFamily } from "./lease-validation.ts";
 import { parseNetworkConfig } from "./network-config.ts";
+import type { NetworkConfig } from "./network-config.ts";
 
 const single = parseNetworkConfig('{"Network":"10.3.0.0/16"}');
 const dual = parseNetworkConfig(
@@ -34,15 +35,28 @@ function peer({ subnet, subnet6, ip, ip6 }: Words): Lease {
   };
 }
 
+/** The first complaint about a family that the lease has and the config enables. */
+function check(
+  lease: Lease,
+  config: NetworkConfig,
+  own: Lease["subnets"] = {},
+): string | undefined {
+  return FAMILIES.filter(
+    (family) => config.ranges[family] !== undefined && lease.subnets[family] !== undefined,
+  )
+    .map((family) => checkPeerFamily(lease, config, family, own))
+    .find((reason) => reason !== undefined);
+}
+
 const four = { subnet: "10.3.7.0/24", ip: "192.0.2.7" };
 const six = { subnet6: "fd00:3:0:7::/64", ip6: "2001:db8::7" };
 
 test("sound leases pass, whatever a family that is off here says", () => {
-  expect(checkPeerLease(peer(four), single)).toBeUndefined();
-  expect(checkPeerLease(peer({ ...four, subnet6: "2001:db8::/32" }), single)).toBeUndefined();
-  expect(checkPeerLease(peer({ ...four, ...six }), dual)).toBeUndefined();
-  expect(checkPeerLease(peer(four), dual)).toBeUndefined();
-  expect(checkPeerLease(peer({ ...six, subnet: "172.16.0.0/24" }), sixOnly)).toBeUndefined();
+  expect(check(peer(four), single)).toBeUndefined();
+  expect(check(peer({ ...four, subnet6: "2001:db8::/32" }), single)).toBeUndefined();
+  expect(check(peer({ ...four, ...six }), dual)).toBeUndefined();
+  expect(check(peer(four), dual)).toBeUndefined();
+  expect(check(peer({ ...six, subnet: "172.16.0.0/24" }), sixOnly)).toBeUndefined();
 });
 
 describe.each([
@@ -51,8 +65,7 @@ describe.each([
 ])("in one family, %j", (good, config) => {
   const subnetMember = good === four ? "subnet" : "subnet6";
   const ipMember = good === four ? "ip" : "ip6";
-  const reason = (words: Words): string | undefined =>
-    checkPeerLease(peer({ ...good, ...words }), config);
+  const reason = (words: Words): string | undefined => check(peer({ ...good, ...words }), config);
 
   test.each(
     good === four
@@ -74,22 +87,22 @@ describe.each([
 
   test("a missing public IP and the own subnet are refused", () => {
     const subnets = peer(good).subnets;
-    expect(checkPeerLease({ ...peer(good), publicIps: {} }, config)).toMatch(/^no public IPv/);
-    expect(checkPeerLease(peer(good), config, subnets)).toMatch(/overlaps this node's own/);
+    expect(check({ ...peer(good), publicIps: {} }, config)).toMatch(/^no public IPv/);
+    expect(check(peer(good), config, subnets)).toMatch(/overlaps this node's own/);
   });
 });
 
-test("a lease without a family that is enabled here is refused", () => {
-  const reason = "no subnet in any family that is enabled here";
-  expect(checkPeerLease(peer(six), single)).toBe(reason);
+test("a family that the lease has not, or that is off here, is refused", () => {
+  expect(checkPeerFamily(peer(six), dual, 4)).toBe("no IPv4 subnet");
+  expect(checkPeerFamily(peer(six), single, 6)).toBe("IPv6 is not enabled here");
 });
 
 test("a mistake in one family is no fault of the other", () => {
   const words = { ...four, ...six };
   const wrongSix = peer({ ...words, ip6: "::1" });
-  expect(checkPeerLease(wrongSix, dual)).toBe("public IP ::1 is a loopback address");
-  expect(checkPeerLease(wrongSix, single)).toBeUndefined();
+  expect(check(wrongSix, dual)).toBe("public IP ::1 is a loopback address");
+  expect(check(wrongSix, single)).toBeUndefined();
   const wrongFour = peer({ ...words, subnet: "10.4.0.0/24" });
-  expect(checkPeerLease(wrongFour, dual)).toMatch(/^subnet 10\.4\.0\.0\/24 is no share/);
-  expect(checkPeerLease(wrongFour, sixOnly)).toBeUndefined();
+  expect(check(wrongFour, dual)).toMatch(/^subnet 10\.4\.0\.0\/24 is no share/);
+  expect(check(wrongFour, sixOnly)).toBeUndefined();
 });

@@ -1,12 +1,11 @@
 /** Whether a peer's lease may be programmed: what is in the store was written by other machines and may be wrong or hostile. */
 import {
-  FAMILIES,
   cidrLength,
   containsIp,
+  hasHostBits,
   isLoopback,
   isMulticast,
   isUnspecified,
-  maskCidr,
   overlaps,
 } from "./ip.ts";
 import type { Cidr, Family, Ip, PerFamily } from "./ip.ts";
@@ -14,32 +13,19 @@ import type { Lease } from "./lease.ts";
 import type { NetworkConfig, NetworkRange } from "./network-config.ts";
 
 /**
- * Why a peer's lease must be left out, or undefined when every enabled family of it is sound.
- * A family that this node has not enabled is not looked at. `own` are this node's subnets, which no peer may claim.
+ * Why one family of a peer's lease must be left out, or undefined when it is sound. `own` are this node's subnets, which no peer may
+ * claim.
  */
-export function checkPeerLease(
-  lease: Lease,
-  config: Pick<NetworkConfig, "ranges">,
-  own: PerFamily<Cidr> = {},
-): string | undefined {
-  const families = FAMILIES.filter(
-    (family) => config.ranges[family] !== undefined && lease.subnets[family] !== undefined,
-  );
-  if (families.length === 0) return "no subnet in any family that is enabled here";
-  return families
-    .map((family) => checkPeerFamily(lease, config, family, own))
-    .find((reason) => reason !== undefined);
-}
-
-function checkPeerFamily(
+export function checkPeerFamily(
   lease: Lease,
   { ranges }: Pick<NetworkConfig, "ranges">,
   family: Family,
-  own: PerFamily<Cidr>,
+  own: PerFamily<Cidr> = {},
 ): string | undefined {
   const { [family]: subnet } = lease.subnets;
   const { [family]: range } = ranges;
-  if (subnet === undefined || range === undefined) return undefined;
+  if (range === undefined) return `IPv${family} is not enabled here`;
+  if (subnet === undefined) return `no IPv${family} subnet`;
   return (
     checkSubnet(subnet, range, own[family]) ?? checkPublicIp(lease.publicIps[family], family, range)
   );
@@ -50,7 +36,7 @@ function checkSubnet(
   { network }: NetworkRange,
   own: Cidr | undefined,
 ): string | undefined {
-  if (maskCidr(subnet) !== subnet) return `subnet ${subnet} has host bits set`;
+  if (hasHostBits(subnet)) return `subnet ${subnet} has host bits set`;
   if (!containsIp(network, subnet) || cidrLength(subnet) === cidrLength(network))
     return `subnet ${subnet} is no share of the network ${network}`;
   if (own !== undefined && overlaps(own, subnet))

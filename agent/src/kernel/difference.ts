@@ -114,17 +114,18 @@ class Work {
 
   *compare(actual: readonly KernelObject[]): Steps<void> {
     const links = actual.filter((object) => object.kind === "link");
-    for (const [identity, object] of this.#wish.objects) {
-      if (object.kind === "link") this.#compareLink(identity, object, links);
-      yield;
-    }
+    for (const [identity, object] of this.#wish.objects)
+      if (object.kind === "link") {
+        this.#compareLink(identity, object, links);
+        yield;
+      }
     for (const link of links) this.#compareUnwantedLink(link);
     for (const object of actual) {
       addTo(this.actual, object);
       yield;
     }
     for (const [identity, object] of this.#wish.objects) {
-      this.#compareWanted(identity, object, this.#remaining(this.actual.get(identity) ?? NONE));
+      this.#compareWanted(identity, object, this.#remaining(this.actual.get(identity)));
       yield;
     }
     for (const [identity, objects] of this.actual) {
@@ -134,7 +135,8 @@ class Work {
     }
   }
 
-  #remaining(objects: readonly KernelObject[]): readonly KernelObject[] {
+  #remaining(objects: readonly KernelObject[] = NONE): readonly KernelObject[] {
+    if (objects.length === 0) return objects;
     if (this.#created.size === 0 && this.#readdressed.size === 0) return objects;
     return objects.filter((object) => this.#remains(object));
   }
@@ -176,6 +178,7 @@ class Work {
       case "link":
         return;
       case "route":
+        if (found.length === 0) break;
         return this.#compareRoute(
           identity,
           wanted,
@@ -194,7 +197,7 @@ class Work {
       case "fdb":
       case "nexthop":
     }
-    if (!found.some((object) => isSame(object, wanted)))
+    if (found.length === 0 || !found.some((object) => isSame(object, wanted)))
       this.put[wanted.kind].push(putting(identity, wanted));
   }
 

@@ -140,7 +140,7 @@ export class Mirror {
   *#remember(pass: Pass, wish: Wish): Steps<void> {
     for (const { identity, change } of pass.done) {
       yield;
-      const before = this.#others.get(identity);
+      const before = this.#others.size === 0 ? undefined : this.#others.get(identity);
       // As a rule the kernel held nothing of it, and has what is wished now.
       if (before === undefined && wish.objects.get(identity) === change.object) continue;
       this.#others.set(identity, afterChange(before ?? [], change));

@@ -38,7 +38,7 @@ export class Wishes {
       const identity = identityOf(object);
       const existing = this.objects.get(identity);
       if (existing === undefined) {
-        this.#note(identity);
+        this.#note(identity, undefined);
         this.objects.set(identity, object);
         continue;
       }
@@ -55,7 +55,7 @@ export class Wishes {
       if (holders > 2) this.#shared.set(identity, holders - 1);
       else if (holders === 2) this.#shared.delete(identity);
       else {
-        this.#note(identity);
+        this.#note(identity, this.objects.get(identity));
         this.objects.delete(identity);
       }
     }
@@ -67,15 +67,14 @@ export class Wishes {
     this.#before = new Map();
     for (const [identity, before] of changes) {
       const after = this.objects.get(identity);
-      if (before === after) changes.delete(identity);
-      else if (before !== undefined && after !== undefined && isSame(before, after))
-        changes.delete(identity);
+      const isBack = before !== undefined && after !== undefined && isSame(before, after);
+      if (before === after || isBack) changes.delete(identity);
       yield;
     }
     return changes;
   }
 
-  #note(identity: string): void {
-    if (!this.#before.has(identity)) this.#before.set(identity, this.objects.get(identity));
+  #note(identity: string, before: KernelObject | undefined): void {
+    if (!this.#before.has(identity)) this.#before.set(identity, before);
   }
 }
