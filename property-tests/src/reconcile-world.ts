@@ -73,7 +73,7 @@ export interface WorldOptions {
 
 /** A kernel that is watched at each single change. */
 export class ReconcileWorld implements AsyncDisposable {
-  readonly kernel: MemoryKernel = new MemoryKernel();
+  readonly kernel: MemoryKernel;
   readonly clock: ManualClock = new ManualClock();
   readonly log: MemoryLog = new MemoryLog();
   readonly own: Lease;
@@ -108,9 +108,11 @@ export class ReconcileWorld implements AsyncDisposable {
     });
   }
 
-  static async open(options: WorldOptions): Promise<ReconcileWorld> {
-    const kernel = new MemoryKernel();
-    kernel.addInterface({ name: "eth0", addresses: [CARD] });
+  /** @param kernel as another agent left it; an untouched one when absent */
+  static async open(
+    options: WorldOptions,
+    kernel: MemoryKernel = untouchedKernel(),
+  ): Promise<ReconcileWorld> {
     return new ReconcileWorld(await openBackend(options, kernel), kernel, options);
   }
 
@@ -124,8 +126,7 @@ export class ReconcileWorld implements AsyncDisposable {
 
   /** What a fresh node holds after one whole pass with these peers. */
   async expected(options: WorldOptions, peers: readonly Lease[]): Promise<string> {
-    const kernel = new MemoryKernel();
-    kernel.addInterface({ name: "eth0", addresses: [CARD] });
+    const kernel = untouchedKernel();
     const backend = await openBackend(options, kernel);
     const { own } = this;
     await reconcile(kernel, backend.plan({ own, peers, routes: new Map() }));
@@ -159,6 +160,12 @@ export class ReconcileWorld implements AsyncDisposable {
       hasNexthops: () => kernel.hasNexthops(),
     };
   }
+}
+
+function untouchedKernel(): MemoryKernel {
+  const kernel = new MemoryKernel();
+  kernel.addInterface({ name: "eth0", addresses: [CARD] });
+  return kernel;
 }
 
 function openBackend({ type, options = {} }: WorldOptions, kernel: Kernel): Promise<Backend> {

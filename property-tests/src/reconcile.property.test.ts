@@ -4,6 +4,7 @@ import { parseIp } from "agent/core/ip.ts";
 import type { Ip } from "agent/core/ip.ts";
 import type { Lease } from "agent/core/lease.ts";
 import type { Change, KernelObject } from "agent/kernel/kernel.ts";
+import { printObject } from "agent/kernel/print.ts";
 import { finish, identityOf } from "agent/kernel/reconcile.ts";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -101,7 +102,7 @@ function routesOf(
   );
 }
 
-describe.each(types)("%s: one peer's changes without a dump", (type) => {
+describe.each(types)("%s: changes without a dump", (type) => {
   const options: WorldOptions = { type, tells: false };
 
   test("D1, D3: each list leaves exactly what a whole pass over a fresh kernel makes", async () => {
@@ -241,6 +242,31 @@ function altered(object: KernelObject): KernelObject {
   }
 }
 
+describe.each(types)("%s: another agent's kernel", (type) => {
+  const options: WorldOptions = { type, tells: false };
+
+  test("D1, D3: holds what a fresh one does after the first pass, and no route was ever without its way", async () => {
+    await fc.assert(
+      fc.asyncProperty(histories(type), async (lists) => {
+        const kernels = [];
+        for (const peers of lists) {
+          await using world = await ReconcileWorld.open(options, kernels[0]);
+          kernels[0] = world.kernel;
+          const partial: Promise<readonly string[]>[] = [];
+          world.afterChange = () => partial.push(partialPeers(world.kernel));
+          world.reconciler.setPeers(peers);
+          expect(await world.reconciler.pass()).toEqual([]);
+          expect(world.kernel.print()).toBe(await world.expected(options, peers));
+          expect((await Promise.all(partial)).flat()).toEqual([]);
+          const inUse = world.kernel.print();
+          const removed = world.asked.filter(({ action }) => action === "remove");
+          expect(removed.filter(({ object }) => inUse.includes(printObject(object)))).toEqual([]);
+        }
+      }),
+    );
+  });
+});
+
 describe.each(types)("%s: whatever the kernel refuses", (type) => {
   test.each([true, false])(
     "D1, D12: ends as wished once it refuses no more, and no route is left without its way (drift: %s)",
@@ -270,12 +296,13 @@ describe.each(types)("%s: whatever the kernel refuses", (type) => {
 
   test("D12: every error at every call of a whole life", async () => {
     const options: WorldOptions = { type, tells: false };
-    const [one, two, moved] = [
+    const [one, two, three, moved] = [
       leaseOf(type, 2),
       leaseOf(type, 3),
+      leaseOf(type, 4),
       leaseOf(type, 2, { mac: 9, ip: 9 }),
     ];
-    const life = [[one], [one, two], [moved, two], [two], []];
+    const life = [[one], [one, two, three], [moved, two], [two], []];
     const calls = await asked(options, life);
     expect(calls).toBeGreaterThan(4);
     for (const code of CODES)

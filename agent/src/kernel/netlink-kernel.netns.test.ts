@@ -6,7 +6,7 @@ import { parseCidr, parseIp } from "../core/ip.ts";
 import { parseMac } from "../core/mac.ts";
 import { kernelContract } from "./kernel.contract.ts";
 import { EVENT_LIMIT_MS, nextEvent } from "./kernel-world.contract.ts";
-import type { Link } from "./kernel.ts";
+import type { Change, Link } from "./kernel.ts";
 import { NamespaceWorld, runIn } from "./netlink-world.contract.ts";
 import { printObject } from "./print.ts";
 import { reconcile } from "./reconcile.ts";
@@ -39,6 +39,25 @@ requires("netns", "vxlan")("real kernel", () => {
     ]);
     return world;
   }
+
+  test("changes of few devices and of many, there or not, each reach their own", async () => {
+    await using world = await withCard();
+    const names = Array.from({ length: 12 }, (_, index) => `pod${index}`);
+    for (const name of names)
+      world.ip("link", "add", name, "type", "veth", "peer", "name", `${name}x`);
+    const addressOf = (link: string, index: number, third: number): Change => ({
+      action: "put",
+      object: { kind: "address", link, address: parseCidr(`10.9.${third}.${index}/32`) },
+    });
+    for (const [third, links] of [names, names.slice(0, 2)].entries()) {
+      const changes = [...links, "absent"].map((link, index) => addressOf(link, index, third));
+      const refused = (await world.kernel.apply(changes)).map(({ error }) => error?.message);
+      expect(refused.slice(0, -1)).toEqual(links.map(() => undefined));
+      expect(refused.at(-1)).toContain("absent");
+      for (const [index, link] of links.entries())
+        expect(world.ip("-4", "address", "show", link)).toContain(`10.9.${third}.${index}/32`);
+    }
+  });
 
   test("a new vxlan device has exactly the reference's attributes", async () => {
     await using world = await withCard();

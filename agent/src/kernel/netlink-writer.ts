@@ -41,6 +41,9 @@ type CarriedChange = Change & { readonly object: Carried };
 /** Written in about a millisecond. */
 const GROUP_CHANGES = 512;
 
+/** So many links are asked for one by one faster than all are dumped. */
+const FEW_LINKS = 8;
+
 /** What the kernel says to the removal of what is not there. Source: spec 05 section 2.5. */
 const ABSENT: Record<Carried["kind"], string> = {
   address: "EADDRNOTAVAIL",
@@ -91,7 +94,7 @@ export class NetlinkWriter {
   /** Groups are written while the kernel is busy with the ones before them, and reach it in order. */
   async #applyCarried(changes: readonly CarriedChange[]): Promise<readonly ChangeResult[]> {
     if (changes.length === 0) return [];
-    const links = new Map((await this.#socket.links()).map((link) => [link.name, link]));
+    const links = await this.#linksOf(changes);
     const results: ChangeResult[] = [];
     let before: Promise<readonly ChangeResult[]> = Promise.resolve([]);
     for (let start = 0; start < changes.length; start += GROUP_CHANGES) {
@@ -103,6 +106,17 @@ export class NetlinkWriter {
     }
     results.push(...(await before));
     return results;
+  }
+
+  /** By name. As a rule they are one or two, on a node that has one for every pod: those are asked for alone. */
+  async #linksOf(changes: readonly CarriedChange[]): Promise<ReadonlyMap<string, LinuxLink>> {
+    const names = new Set<string>();
+    for (const { object } of changes) if (object.link !== "") names.add(object.link);
+    const links =
+      names.size > FEW_LINKS
+        ? await this.#socket.links()
+        : await Promise.all([...names].map((name) => this.#socket.link({ name })));
+    return new Map(links.flatMap((link) => (link === undefined ? [] : [[link.name, link]])));
   }
 
   async #applyGroup(
