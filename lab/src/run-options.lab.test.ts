@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires } from "linux/testing";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import type { RunEvent } from "./report/events.ts";
 import { findEventLogs, readEventLog } from "./report/run-store.ts";
 import type { Scenario } from "./scenario.ts";
 import { listDirectory } from "./system/files.ts";
@@ -27,6 +28,11 @@ const STUCK: Scenario = {
   ],
 };
 const UNREACHED: Scenario = { ...PLAIN, name: "unreached" };
+
+function startedMs(events: readonly RunEvent[] = []): number {
+  const [first] = events;
+  return first?.type === "run-started" ? Date.parse(first.wallClock) : Number.NaN;
+}
 
 /** The agents are small ones, so that what is tested is the lab. */
 requires("lab")("lab run, told how", () => {
@@ -123,6 +129,20 @@ requires("lab")("lab run, told how", () => {
     expect(read("twice.xml")).toMatch(/<testcase name="host-gw v4, 1 segment 2\/2".*\n<failure /);
     expect(read("twice.xml")).toContain(flaky);
     expect((await workplace.run("report", folderIn(outcome))).stdout).toContain(flaky);
+    expect(labsLeft()).toEqual([]);
+  });
+
+  it("makes several runs at a time, and tells of each in one piece and of all in their order", async () => {
+    const words = ["plain", "stuck", "unreached", "--jobs", "2", "--flanneld", ROUTE_AGENT];
+    const outcome = await run(...words, "--junit", file("jobs.xml"));
+    expect(outcome).toMatchObject({ exitCode: 1, stderr: "" });
+    const pieces = outcome.stdout.split(/^(?=\[=\] )/m).map((piece) => piece.replace(/ \(.*/s, ""));
+    expect(pieces.toSorted()).toEqual(["[=] plain", "[=] stuck", "[=] unreached"]);
+    const suites = [...read("jobs.xml").matchAll(/<testsuite name="([^"]*)"/g)];
+    expect(suites.map(([, name]) => name)).toEqual(["plain", "stuck", "unreached"]);
+    const [first, second] = findEventLogs(folderIn(outcome)).map((log) => readEventLog(log).events);
+    const endedMs = startedMs(first) + (first?.at(-1)?.at ?? 0);
+    expect(startedMs(second)).toBeLessThan(endedMs);
     expect(labsLeft()).toEqual([]);
   });
 

@@ -51,6 +51,8 @@ describe("bad input", () => {
     ["run --list --flanneld *7=x", /no host of scenario .* fits; there are n1, n2/],
     ["run --list --repeat 0", /--repeat wants a whole number from 1 to 1000/],
     ["run --list --repeat 1001", /--repeat wants a whole number from 1 to 1000/],
+    ["run --list --jobs 0", /--jobs wants a whole number from 1 to 32/],
+    ["run --list --jobs 33", /--jobs wants a whole number from 1 to 32/],
     ["run --list --repeat often", /--repeat wants a whole number, not "often"/],
     ["ps --wide", /unknown flag --wide; known are --name --json --help/],
     ["ping --count 0", /--count wants a whole number from 1 to 10000/],

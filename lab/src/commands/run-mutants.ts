@@ -31,7 +31,7 @@ export async function runMutants(
       if (!suite.isQuiet) {
         suite.terminal.out(formatOutcome(outcome));
       }
-      if (results.at(-1)?.leftUp !== undefined) {
+      if (done.results.some(({ leftUp }) => leftUp !== undefined)) {
         return { results, notBegun: done.notBegun };
       }
     } finally {

@@ -20,6 +20,8 @@ export interface Suite extends Pick<RunRequest, "flanneld" | "leave" | "timeoutS
   readonly runsBefore?: number;
   /** How often each variant is run. */
   readonly repeat: number;
+  /** How many runs are made at a time. */
+  readonly jobs: number;
   readonly terminal: Terminal;
   /** Whether the terminal is told nothing of single runs. */
   readonly isQuiet: boolean;
@@ -48,32 +50,54 @@ interface Job {
 }
 
 /**
- * One run after the other; a lab that is left up is the last.
+ * As many runs at a time as the suite says, begun in their order; after one whose lab is left up none is begun. Each is a lab of its own,
+ * so they share the machine's cores and nothing else.
  * @throws LabError "interrupted"
  */
 export async function runAll(choices: readonly Choice[], suite: Suite): Promise<SuiteResult> {
-  const jobs = jobsOf(choices, suite.repeat);
-  const results: LoggedResult[] = [];
+  const waiting = jobsOf(choices, suite.repeat);
+  const all = waiting.length;
   const interrupt = interruptSignal();
-  try {
-    for (const job of jobs) {
-      const number = (suite.runsBefore ?? 0) + results.length + 1;
-      const result = await runLogged(job, suite, number, interrupt.signal);
-      results.push(result);
-      if (interrupt.signal.aborted) {
-        throw new LabError("interrupted", `interrupted after ${number} runs`);
+  const begun: BegunRun[] = [];
+  let isOver = false;
+  const work = async (): Promise<void> => {
+    for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
+      const run: BegunRun = { stories: [] };
+      const number = (suite.runsBefore ?? 0) + begun.push(run);
+      try {
+        run.result = await runLogged(job, suite, { number, signal: interrupt.signal }, run.stories);
+      } finally {
+        isOver ||= run.result === undefined || run.result.leftUp !== undefined;
       }
-      if (result.leftUp !== undefined) {
-        break;
+      if (isOver || interrupt.signal.aborted) {
+        return;
       }
     }
-    return { results, notBegun: jobs.length - results.length };
+  };
+  try {
+    const workers = await Promise.allSettled(Array.from({ length: suite.jobs }, work));
+    for (const worker of workers) {
+      if (worker.status === "rejected") {
+        throw worker.reason;
+      }
+    }
+    if (interrupt.signal.aborted) {
+      throw new LabError("interrupted", `interrupted after ${begun.length} runs`);
+    }
+    return { results: begun.flatMap(({ result }) => result ?? []), notBegun: all - begun.length };
   } finally {
+    suite.stories.push(...begun.flatMap(({ stories }) => stories));
     interrupt.release();
   }
 }
 
-function jobsOf(choices: readonly Choice[], repeat: number): readonly Job[] {
+interface BegunRun {
+  /** As its event log tells, also of one that broke. */
+  readonly stories: Story[];
+  result?: LoggedResult;
+}
+
+function jobsOf(choices: readonly Choice[], repeat: number): Job[] {
   return choices.flatMap(({ scenario, variants }) =>
     variants.flatMap((variant) =>
       Array.from({ length: repeat }, (_, index) => ({
@@ -87,12 +111,15 @@ function jobsOf(choices: readonly Choice[], repeat: number): readonly Job[] {
 
 async function runLogged(
   { scenario, variant, repetition }: Job,
-  { flanneld, timeoutSeconds, leave, terminal, isQuiet, folder, stories }: Suite,
-  number: number,
-  signal: AbortSignal,
+  { flanneld, timeoutSeconds, leave, jobs, terminal, isQuiet, folder }: Suite,
+  { number, signal }: Pick<RunRequest, "number" | "signal">,
+  stories: Story[],
 ): Promise<LoggedResult> {
   const style = { colour: terminal.isInteractive };
-  const print = isQuiet ? String : terminal.out;
+  const lines: string[] = [];
+  // What several runs say while they go on would not be told apart: each is told of at its end.
+  const tell = jobs === 1 ? terminal.out : (text: string): number => lines.push(text);
+  const print = isQuiet ? String : tell;
   const runFolder = [number, scenario.name, variant.backend, variant.family].join("-");
   const watchFolder = join(folder, runFolder);
   const log = new EventLogWriter(watchFolder, [openSummary(style, print)]);
@@ -115,20 +142,24 @@ async function runLogged(
     const told = readStories(log.file);
     stories.push(...told);
     print(told.map((story) => formatVerdictLine(story, style)).join(""));
+    if (lines.length > 0) {
+      terminal.out(lines.join(""));
+    }
   }
 }
 
 /** How to look at a lab that was left up, and how to end it. */
 export function formatLeftUp({ results, notBegun }: SuiteResult): string {
-  const name = results.at(-1)?.leftUp;
-  if (name === undefined) {
-    return "";
-  }
   const rest = notBegun === 0 ? "" : `; not begun: ${notBegun} more`;
-  return [
-    `lab "${name}" is left up, since its run did not pass${rest}`,
-    `  lab ps --name ${name}    its hosts; exec, logs, events, graph and fault ls take the same --name`,
-    `  lab down --name ${name}  ends it`,
-    "",
-  ].join("\n");
+  return results
+    .flatMap(({ leftUp }) => leftUp ?? [])
+    .map((name) =>
+      [
+        `lab "${name}" is left up, since its run did not pass${rest}`,
+        `  lab ps --name ${name}    its hosts; exec, logs, events, graph and fault ls take the same --name`,
+        `  lab down --name ${name}  ends it`,
+        "",
+      ].join("\n"),
+    )
+    .join("");
 }

@@ -28,7 +28,12 @@ import { formatVariant } from "../scenario-text.ts";
 import type { Scenario } from "../scenario.ts";
 import { systemClock } from "../system/clock.ts";
 import { writeText } from "../system/files.ts";
-import { defaultFlanneld, labsDirectory, ownProcessId } from "../system/machine.ts";
+import {
+  defaultFlanneld,
+  describeMachine,
+  labsDirectory,
+  ownProcessId,
+} from "../system/machine.ts";
 import { isScenarioFile, loadScenarios } from "../system/scenario-files.ts";
 import type { Terminal } from "../system/terminal.ts";
 import type { Command } from "./command.ts";
@@ -39,6 +44,7 @@ import { type Choice, formatLeftUp, runAll } from "./run-suite.ts";
 const EXIT_FAIL = 1;
 const MAX_NAMES = 100;
 const MAX_REPEAT = 1000;
+const MAX_JOBS = 32;
 
 export const run: Command = {
   name: "run",
@@ -53,6 +59,11 @@ export const run: Command = {
       type: "string",
       value: "N",
       help: "run each variant N times, and say which did not come to the same verdict each time",
+    },
+    jobs: {
+      type: "string",
+      value: "N",
+      help: "make N runs at a time (default: one for every two cores)",
     },
     mutation: {
       type: "string",
@@ -84,7 +95,8 @@ export const run: Command = {
     const scenarios = await loadScenarios(flags.positionals.filter(isScenarioFile));
     const mutants = chooseMutants(scenarios, flags, choose);
     const chosen = mutants?.flatMap(({ runs }) => runs) ?? choose(scenarios, flags);
-    const repeat = repeatOf(flags);
+    const repeat = countOf(flags, "repeat", 1, MAX_REPEAT);
+    const jobs = countOf(flags, "jobs", defaultJobs(), MAX_JOBS);
     checkChosen(chosen, parseAgentCommands(flags.texts("flanneld"), defaultFlanneld()));
     if (flags.isOn("list")) {
       terminal.out(formatList(chosen, flags.isOn("json")));
@@ -101,6 +113,7 @@ export const run: Command = {
         flanneld: flags.texts("flanneld"),
         leave: leaveOf(flags),
         repeat,
+        jobs,
         terminal,
         isQuiet,
         folder,
@@ -133,12 +146,17 @@ export const run: Command = {
 };
 
 /** @throws LabError "usage" */
-function repeatOf(flags: ParsedFlags): number {
-  const repeat = flags.number("repeat") ?? 1;
-  if (repeat < 1 || repeat > MAX_REPEAT) {
-    throw new LabError("usage", `--repeat wants a whole number from 1 to ${MAX_REPEAT}`);
+function countOf(flags: ParsedFlags, flag: string, fallback: number, max: number): number {
+  const count = flags.number(flag) ?? fallback;
+  if (count < 1 || count > max) {
+    throw new LabError("usage", `--${flag} wants a whole number from 1 to ${max}`);
   }
-  return repeat;
+  return count;
+}
+
+/** Two labs that share a core delay each other's packets and repairs, which the scenarios measure. */
+function defaultJobs(): number {
+  return Math.min(Math.max(1, Math.floor(describeMachine().cores / 2)), MAX_JOBS);
 }
 
 function leaveOf(flags: ParsedFlags): RunRequest["leave"] {
