@@ -285,12 +285,13 @@ test("an address that another lease has: not ready, said once, published when th
   await world.clock.advance(60_000);
   expect(agents.map((agent) => agent.ready)).toEqual([false, true]);
   expect((await published(world)).map((line) => line.replace(/^\S+ /, "")).toSorted()).toEqual([
-    "192.0.2.1",
+    "0.0.0.0",
     "192.0.2.101",
     "192.0.2.2",
   ]);
+  expect(lines(nodes[1], /^fdb/)).toEqual([]);
   expect(said(nodes[0], "our new public IP")).toEqual([
-    "error: our new public IP 192.0.2.101 is that of the lease of 10.42.250.0/24: peers still send to our former one; if that node is gone, delete its lease from the store, else give each node an address of its own or a --public-ip",
+    "error: our new public IP 192.0.2.101 is that of the lease of 10.42.250.0/24: peers send us nothing until it gives that up; if that node is gone, delete its lease from the store, else give each node an address of its own or a --public-ip",
   ]);
   await write({ action: "delete" });
   await world.clock.advance(10_000);
@@ -329,16 +330,35 @@ test("an address that a node has left may be its peer's", async () => {
   await stop(agents);
 });
 
+test("D1, A3, A4: two nodes exchange their addresses while both run, and reach each other again", async () => {
+  const { world, nodes, agents } = await twoNodes();
+  const before = await published(world);
+  exchange(nodes[0], "192.0.2.1/24", "192.0.2.2/24");
+  exchange(nodes[1], "192.0.2.2/24", "192.0.2.1/24");
+  await world.clock.advance(12_000);
+  expect(agents.map((agent) => agent.ready)).toEqual([true, true]);
+  const swapped = before.map((line) =>
+    line.replace(/192\.0\.2\.(\d)/, (_, last) => `192.0.2.${last === "1" ? 2 : 1}`),
+  );
+  expect(await published(world)).toEqual(swapped);
+  expect(lines(nodes[0], /^fdb/)[0]).toContain("dst 192.0.2.1 ");
+  expect(lines(nodes[1], /^fdb/)[0]).toContain("dst 192.0.2.2 ");
+  await stop(agents);
+});
+
 test("an address that another lease has is given up when the own one is back", async () => {
   const { world, nodes, agents } = await twoNodes();
   exchange(nodes[0], "192.0.2.1/24", "192.0.2.2/24");
   await world.clock.advance(15_000);
   expect(agents.map((agent) => agent.ready)).toEqual([false, true]);
-  const { revision } = world.database;
   exchange(nodes[0], "192.0.2.2/24", "192.0.2.1/24");
   await world.clock.advance(1_000);
   expect(agents.map((agent) => agent.ready)).toEqual([true, true]);
-  expect(world.database.revision).toBe(revision);
+  expect((await published(world)).map((line) => line.replace(/^\S+ /, "")).toSorted()).toEqual([
+    "192.0.2.1",
+    "192.0.2.2",
+  ]);
+  expect(lines(nodes[1], /^fdb/)[0]).toContain("dst 192.0.2.1 ");
   expect(peersOf(nodes[0])).toHaveLength(3);
   await stop(agents);
 });

@@ -94,7 +94,7 @@ function complain({ log }: Publisher, { publicIps }: LeaseAttributes, rival: Lea
   });
   log.error(
     { subnets: rival.subnets },
-    `our new public IP ${shared.join(" and ")} is that of the lease of ${Object.values(rival.subnets).join(" ")}: peers still send to our former one; if that node is gone, delete its lease from the store, else give each node an address of its own or a --public-ip`,
+    `our new public IP ${shared.join(" and ")} is that of the lease of ${Object.values(rival.subnets).join(" ")}: peers send us nothing until it gives that up; if that node is gone, delete its lease from the store, else give each node an address of its own or a --public-ip`,
   );
 }
 

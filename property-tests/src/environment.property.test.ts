@@ -131,10 +131,14 @@ class World {
     const owners = new Map<string, number>();
     for (const { key, createRevision, value } of this.leases()) {
       const { PublicIP: publicIp } = value;
-      if (seen.has(publicIp)) this.violations.push(`A3: ${String(publicIp)} owns two keys`);
-      seen.add(publicIp);
       const instance = `${key} @${createRevision}`;
-      const owner = nodeOf(publicIp);
+      // A node whose new address another lease has names none meanwhile, and its key stays its own.
+      const isNameless = publicIp === "0.0.0.0";
+      if (!isNameless && seen.has(publicIp))
+        this.violations.push(`A3: ${String(publicIp)} owns two keys`);
+      seen.add(publicIp);
+      const owner = isNameless ? this.#owners.get(instance) : nodeOf(publicIp);
+      if (owner === undefined) continue;
       if ((this.#owners.get(instance) ?? owner) !== owner)
         this.violations.push(`A4: ${instance} becomes one of ${String(publicIp)}`);
       owners.set(instance, owner);

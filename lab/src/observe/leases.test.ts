@@ -35,6 +35,7 @@ describe("a lease in the store", () => {
     ["/x/subnets/10.12.13.0-24", "{"],
     ["/x/subnets/10.12.13.0-24", "null"],
     ["/x/subnets/10.12.13.0-24", '{"PublicIP":null}'],
+    ["/x/subnets/10.12.13.0-24", '{"PublicIP":"0.0.0.0"}'],
   ])("is none in %s with %s", (key, value) => {
     expect(parseLease(entry(key, value))).toBeUndefined();
   });

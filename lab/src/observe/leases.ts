@@ -14,6 +14,9 @@ export const STORE_PREFIX = "/coreos.com/network";
 
 const SUBNET_KEY = /\/subnets\/([\d.]+)-(\d+)(?:&([\da-f:]+)-(\d+))?$/;
 
+/** Of a node that cannot be reached at present. */
+const NO_ADDRESS = "0.0.0.0";
+
 /** Undefined when the entry is no lease that an agent would accept. */
 export function parseLease(entry: StoreEntry): StoredLease | undefined {
   const match = SUBNET_KEY.exec(entry.key);
@@ -48,7 +51,7 @@ function publicIpOf(value: string): string | undefined {
       typeof attributes === "object" && attributes !== null
         ? Reflect.get(attributes, "PublicIP")
         : undefined;
-    return typeof publicIp === "string" ? publicIp : undefined;
+    return typeof publicIp === "string" && publicIp !== NO_ADDRESS ? publicIp : undefined;
   } catch (error) {
     if (error instanceof SyntaxError) {
       return undefined;

@@ -10,8 +10,9 @@ export interface Publication {
 }
 
 /**
- * An address under which another lease is stays unpublished, since one address is one node (invariant A3): in its family, what was
- * published before stands. The first such lease is the rival.
+ * An address under which another lease is stays unpublished, since one address is one node (invariant A3). Nor does the former one stand
+ * in its family, which is ours no more and perhaps what the other node waits for: the lease names none until the address is free. The
+ * first such lease is the rival.
  */
 export function planPublication(
   published: LeaseAttributes,
@@ -28,7 +29,6 @@ export function planPublication(
     if (owner === undefined) continue;
     rival ??= owner;
     delete publicIps[family];
-    if (before !== undefined) publicIps[family] = before;
   }
   return { attributes: { ...wanted, publicIps }, rival };
 }

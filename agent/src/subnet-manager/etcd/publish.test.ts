@@ -48,6 +48,30 @@ async function keep(attributes: LeaseAttributes = attributesOf("192.0.2.1")): Pr
   await bench.clock.advance(1000);
 }
 
+/** A node that keeps 10.3.9.0/24. */
+async function keepAnother(address: string): Promise<BenchNode> {
+  const other = bench.open();
+  const preferred = { 4: cidrOf("10.3.9.0/24") };
+  const another = await bench.run(
+    other.subnetManager.acquireLease(
+      networkConfig(),
+      attributesOf(address),
+      preferred,
+      bench.signal,
+    ),
+  );
+  other.subnetManager
+    .keepLease(another, () => undefined, bench.signal)
+    .catch((error: unknown) => (ended = { error }));
+  await bench.clock.advance(1000);
+  return other;
+}
+
+/** The value of a node that has no address of its own at present. */
+function nameless(address: string): string {
+  return valueOf(address).replace(`"PublicIP":"${address}"`, '"PublicIP":"0.0.0.0"');
+}
+
 function publish(attributes: LeaseAttributes): void {
   node.subnetManager.publish(attributes, bench.signal).then(
     (rival) => answers.push(rival === undefined ? "done" : String(rival.subnets[4])),
@@ -225,9 +249,9 @@ describe("an address that another lease has", () => {
     const { revision } = bench.database;
     await move(attributesOf("192.0.2.7"));
     expect(answers).toEqual(["10.3.9.0/24"]);
-    // The data of the backend are new.
+    // The data of the backend are new, and the former address is ours no more.
     expect(bench.database.revision).toBe(revision + 1);
-    expect(bench.keys[0]).toContain('"PublicIP":"192.0.2.1"');
+    expect(bench.keys[0]).toContain('"PublicIP":"0.0.0.0"');
     expect(bench.keys[0]).toContain("02:aa:bb:cc:dd:07");
     await move(attributesOf("192.0.2.7"));
     expect(bench.database.revision).toBe(revision + 1);
@@ -242,22 +266,40 @@ describe("an address that another lease has", () => {
     bench.put("10.3.9.0-24", valueOf("192.0.2.7"));
     await move({ ...attributesOf("192.0.2.1"), publicIps: MOVED.publicIps });
     await bench.clock.advance(24 * HOUR_MS);
-    expect(bench.keys[0]).toBe(`subnets/${KEY} ${valueOf("192.0.2.1")} [2]`);
+    expect(bench.keys[0]).toBe(`subnets/${KEY} ${nameless("192.0.2.1")} [2]`);
+    expect(ended).toBeUndefined();
+  });
+
+  test("and a key that was removed meanwhile: the same subnet is taken again", async () => {
+    await keep();
+    bench.put("10.3.9.0-24", valueOf("192.0.2.7"));
+    await move();
+    bench.database.delete(`${bench.prefix}/subnets/${KEY}`);
+    await bench.clock.advance(5000);
+    expect(bench.keys[0]).toBe(`subnets/${KEY} ${nameless("192.0.2.7")} [2]`);
+    expect(ended).toBeUndefined();
+  });
+
+  test("A3, A4: two nodes that exchange their addresses get them, and keep their subnets", async () => {
+    await keep();
+    const second = await keepAnother("192.0.2.2");
+    const swap = (wanted: BenchNode, address: string): Promise<Lease | undefined> =>
+      wanted.subnetManager.publish(attributesOf(address), bench.signal);
+    for (let round = 0; round < 2; round++) {
+      const both = [swap(node, "192.0.2.2"), swap(second, "192.0.2.1")];
+      await bench.clock.advance(5000);
+      await Promise.all(both);
+    }
+    expect(bench.keys.map((key) => key.replace(/ \[.*/, ""))).toEqual([
+      `subnets/${KEY} ${valueOf("192.0.2.2")}`,
+      `subnets/10.3.9.0-24 ${valueOf("192.0.2.1")}`,
+    ]);
+    expect(ended).toBeUndefined();
   });
 
   test("A3: of two nodes that come to one address at once one gets it", async () => {
     await keep();
-    const second = bench.open();
-    const other = await bench.run(
-      second.subnetManager.acquireLease(
-        networkConfig(),
-        attributesOf("192.0.2.2"),
-        { 4: cidrOf("10.3.9.0/24") },
-        bench.signal,
-      ),
-    );
-    second.subnetManager.keepLease(other, () => undefined, bench.signal).catch(() => undefined);
-    await bench.clock.advance(1000);
+    const second = await keepAnother("192.0.2.2");
     const both = [node, second].map(({ subnetManager }) =>
       subnetManager.publish(MOVED, bench.signal),
     );
@@ -272,7 +314,7 @@ describe("an address that another lease has", () => {
     bench.put("10.3.9.0-24", '{"PublicIP":"192.0.2.9","PublicIPv6":"2001:db8::7"}');
     await move(attributesOf("192.0.2.7", "2001:db8::7"));
     expect(answers).toEqual(["10.3.9.0/24"]);
-    expect(bench.keys[0]).toContain('"PublicIP":"192.0.2.7","PublicIPv6":"2001:db8::1"');
+    expect(bench.keys[0]).toContain('"PublicIP":"192.0.2.7","PublicIPv6":null');
   });
 });
 
