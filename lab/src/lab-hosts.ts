@@ -1,7 +1,7 @@
 import { LabError } from "./errors.ts";
-import { type HostDeps, NetnsHost } from "./hosts/netns/host.ts";
-import { waitReady, type Waiting } from "./hosts/netns/readiness.ts";
-import { plugBatch, unplugBatch } from "./hosts/netns/link-scripts.ts";
+import { type HostDeps, LabHost } from "./hosts/host.ts";
+import { waitReady, type Waiting } from "./hosts/readiness.ts";
+import { plugBatch, unplugBatch } from "./hosts/link-scripts.ts";
 import type { HostStatus } from "./lab.ts";
 import { parseRouteDestinations } from "./observe/routes.ts";
 import { MAX_NODES } from "./options.ts";
@@ -11,7 +11,7 @@ import { hostIndex, planHost, type Topology } from "./topology.ts";
 /** The hosts of a lab: made, looked up, taken away. */
 export class LabHosts {
   readonly #deps: HostDeps;
-  readonly #byName: Map<string, NetnsHost> = new Map();
+  readonly #byName: Map<string, LabHost> = new Map();
   /** Hosts that are being made or taken away: nobody else may touch them. */
   readonly #busy: Set<string> = new Set();
 
@@ -19,12 +19,12 @@ export class LabHosts {
     this.#deps = deps;
   }
 
-  get byName(): ReadonlyMap<string, NetnsHost> {
+  get byName(): ReadonlyMap<string, LabHost> {
     return this.#byName;
   }
 
   /** @throws LabError "unknown-host" */
-  named(name: string): NetnsHost {
+  named(name: string): LabHost {
     const host = this.#byName.get(name);
     if (host === undefined) {
       throw new LabError(
@@ -36,12 +36,12 @@ export class LabHosts {
   }
 
   /** Makes the namespaces and links of all hosts of a topology. They are not plugged in, and not yet looked up by name. */
-  open(plans: Topology["hosts"]): Promise<readonly NetnsHost[]> {
-    return Promise.all(plans.map((plan) => NetnsHost.open(plan, this.#deps)));
+  open(plans: Topology["hosts"]): Promise<readonly LabHost[]> {
+    return Promise.all(plans.map((plan) => LabHost.open(plan, this.#deps)));
   }
 
   /** Plugs hosts that were opened into the switches. */
-  async plug(hosts: readonly NetnsHost[]): Promise<void> {
+  async plug(hosts: readonly LabHost[]): Promise<void> {
     const plans = hosts.map(({ plan }) => plan);
     await runChecked(["ip", "-batch", "-"], { input: plugBatch(plans) });
     for (const host of hosts) {
@@ -53,7 +53,7 @@ export class LabHosts {
    * Makes a host and starts its agent; without a name the next free one.
    * @throws LabError "usage" for what is no host's name, "wrong-state" if it is there already
    */
-  async add(wanted: string | undefined): Promise<NetnsHost> {
+  async add(wanted: string | undefined): Promise<LabHost> {
     const indexes = [...this.#byName.keys(), ...this.#busy].map((name) => hostIndex(name) ?? 0);
     const name = wanted ?? `n${Math.max(0, ...indexes) + 1}`;
     const index = hostIndex(name);
@@ -64,7 +64,7 @@ export class LabHosts {
       throw new LabError("wrong-state", `host ${name} is there already`);
     }
     return this.#alone(name, async () => {
-      const host = await NetnsHost.open(planHost(index, this.#deps.options), this.#deps);
+      const host = await LabHost.open(planHost(index, this.#deps.options), this.#deps);
       await this.plug([host]);
       await host.startAgent();
       return host;
@@ -72,7 +72,7 @@ export class LabHosts {
   }
 
   /** Takes a host away at once. @throws LabError "unknown-host" */
-  async remove(name: string): Promise<NetnsHost> {
+  async remove(name: string): Promise<LabHost> {
     const host = this.named(name);
     return this.#alone(name, async () => {
       this.#byName.delete(name);
@@ -123,7 +123,7 @@ export class LabHosts {
     return found;
   }
 
-  async #routesOf(host: NetnsHost): Promise<Set<string>> {
+  async #routesOf(host: LabHost): Promise<Set<string>> {
     const texts = await Promise.all(
       this.#deps.options.families.map((family) =>
         run(host.anchor.enter(["ip", family === "ipv4" ? "-4" : "-6", "-json", "route", "show"])),

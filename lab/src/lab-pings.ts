@@ -1,6 +1,6 @@
 import { parseAddress } from "./addresses.ts";
-import type { NetnsHost } from "./hosts/netns/host.ts";
-import { evidenceOf } from "./hosts/netns/readiness.ts";
+import type { LabHost } from "./hosts/host.ts";
+import { evidenceOf } from "./hosts/readiness.ts";
 import { failedPairs, type PingMatrix, type PingRequest } from "./lab.ts";
 import type { LabHosts } from "./lab-hosts.ts";
 import {
@@ -68,7 +68,7 @@ export function isExpected(
   return expect === "all" || (expect === "same-segment" && from.segment === to.segment);
 }
 
-function endOf(host: NetnsHost): PingEnd {
+function endOf(host: LabHost): PingEnd {
   return {
     name: host.name,
     segment: host.plan.segment,

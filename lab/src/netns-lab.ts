@@ -2,9 +2,9 @@ import { Chronicle } from "./chronicle.ts";
 import { LabError } from "./errors.ts";
 import { ActiveFaults } from "./faults/active-faults.ts";
 import { LabGround } from "./faults/lab-ground.ts";
-import type { NetnsHost } from "./hosts/netns/host.ts";
-import { waitReady } from "./hosts/netns/readiness.ts";
-import { switchBatch, SYSCTL_SCRIPT, plugBatch } from "./hosts/netns/link-scripts.ts";
+import type { LabHost } from "./hosts/host.ts";
+import { waitReady } from "./hosts/readiness.ts";
+import { switchBatch, SYSCTL_SCRIPT, plugBatch } from "./hosts/link-scripts.ts";
 import { LabHosts } from "./lab-hosts.ts";
 import { LabPings } from "./lab-pings.ts";
 import type {
@@ -289,7 +289,7 @@ export class NetnsLab implements Lab {
     await store.gateway.put(`${STORE_PREFIX}/config`, this.#options.networkConfigText);
   }
 
-  async #endLeasesOf(host: NetnsHost): Promise<void> {
+  async #endLeasesOf(host: LabHost): Promise<void> {
     const publicIps = host.plan.addresses.map(({ address }) => address);
     const { entries } = await this.readStore({ prefix: `${STORE_PREFIX}/subnets/` });
     for (const lease of entries.flatMap((entry) => parseLease(entry) ?? [])) {

@@ -1,5 +1,5 @@
 import { LabError } from "../errors.ts";
-import { enterNamespaces } from "../hosts/netns/anchor.ts";
+import { enterNamespaces } from "../hosts/anchor.ts";
 import type { LabStatus } from "../lab.ts";
 import type { LabState } from "../state.ts";
 import { workingDirectory } from "../system/machine.ts";

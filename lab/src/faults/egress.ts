@@ -1,5 +1,5 @@
 import { LabError } from "../errors.ts";
-import type { NetnsHost } from "../hosts/netns/host.ts";
+import type { LabHost } from "../hosts/host.ts";
 import { run, runChecked } from "../system/processes.ts";
 import { EXTERNAL_INTERFACE } from "../topology.ts";
 import type { Direction } from "./packet-filter.ts";
@@ -14,7 +14,7 @@ export interface Egress {
   readonly enter: (argv: readonly string[]) => readonly string[];
 }
 
-export function egressesOf(host: NetnsHost, direction: Direction): readonly Egress[] {
+export function egressesOf(host: LabHost, direction: Direction): readonly Egress[] {
   const toHost: Egress = { device: host.name, enter: (argv) => argv };
   const fromHost: Egress = { device: EXTERNAL_INTERFACE, enter: host.anchor.enter };
   return [...(direction === "out" ? [] : [toHost]), ...(direction === "in" ? [] : [fromHost])];

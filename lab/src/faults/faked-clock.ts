@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { LabError } from "../errors.ts";
-import type { NetnsHost } from "../hosts/netns/host.ts";
+import type { LabHost } from "../hosts/host.ts";
 import { deadlineIn, poll } from "../system/clock.ts";
 import { fileExists, listDirectory, readText, removeTree, writeText } from "../system/files.ts";
 import { run } from "../system/processes.ts";
@@ -108,7 +108,7 @@ export function fakingClock(
 }
 
 /** Whether the agent has the library. Source: proc_pid_maps(5). */
-function isFaked({ agent }: NetnsHost): boolean {
+function isFaked({ agent }: LabHost): boolean {
   const maps = agent.pid === undefined ? undefined : readText(`/proc/${agent.pid}/maps`);
   return maps?.includes("libfaketime") === true;
 }

@@ -1,5 +1,5 @@
 import type { IpFamily } from "../addresses.ts";
-import type { NetnsHost } from "../hosts/netns/host.ts";
+import type { LabHost } from "../hosts/host.ts";
 import type { FaultRequest } from "../lab.ts";
 import type { LeaseDetails } from "../observe/lease-details.ts";
 import type { KernelChange } from "../observe/kernel-witness.ts";
@@ -76,10 +76,10 @@ export interface FaultSite {
   /** Different for every fault of a lab: for names of what it makes. */
   readonly id: string;
   /** The host that is struck. @throws LabError "usage" for a fault without one */
-  host(): NetnsHost;
+  host(): LabHost;
   /** Any host. @throws LabError "unknown-host" */
-  hostNamed(name: string): NetnsHost;
-  otherHosts(): readonly NetnsHost[];
+  hostNamed(name: string): LabHost;
+  otherHosts(): readonly LabHost[];
   /** Every live lease, as the store has it. */
   leases(): Promise<readonly LeaseDetails[]>;
   /** What the kernel of the struck host said since the fault began to be injected, oldest first. */

@@ -1,4 +1,4 @@
-import type { NetnsHost } from "../hosts/netns/host.ts";
+import type { LabHost } from "../hosts/host.ts";
 import { type HostKernel, parseList, readHostKernel } from "../observe/kernel-state.ts";
 import { run, runChecked } from "../system/processes.ts";
 import type { FaultSite, Sighting } from "./fault.ts";
@@ -6,16 +6,16 @@ import type { FaultSite, Sighting } from "./fault.ts";
 /** What faults say to, and hear from, the kernel of a host. */
 
 /** Equivalent to typing the lines after `ip`, stopping at the first that fails. @throws LabError "command-failed" */
-export async function ipBatch(host: NetnsHost, lines: readonly string[]): Promise<void> {
+export async function ipBatch(host: LabHost, lines: readonly string[]): Promise<void> {
   await runChecked(host.anchor.enter(["ip", "-batch", "-"]), { input: textOf(lines) });
 }
 
 /** The same after `bridge`. @throws LabError "command-failed" */
-export async function bridgeBatch(host: NetnsHost, lines: readonly string[]): Promise<void> {
+export async function bridgeBatch(host: LabHost, lines: readonly string[]): Promise<void> {
   await runChecked(host.anchor.enter(["bridge", "-batch", "-"]), { input: textOf(lines) });
 }
 
-export function kernelOf(host: NetnsHost): Promise<HostKernel> {
+export function kernelOf(host: LabHost): Promise<HostKernel> {
   return readHostKernel({ exec: ({ argv }) => run(host.anchor.enter(argv)) }, host.name);
 }
 
@@ -39,7 +39,7 @@ interface VxlanFacts {
 }
 
 /** Undefined when there is no such link. */
-export async function linkOf(host: NetnsHost, name: string): Promise<LinkFacts | undefined> {
+export async function linkOf(host: LabHost, name: string): Promise<LinkFacts | undefined> {
   const argv = ["ip", "-j", "-d", "address", "show", "dev", name];
   const { exitCode, stdout } = await run(host.anchor.enter(argv));
   const link = exitCode === 0 ? parseList(stdout)[0] : undefined;
@@ -65,7 +65,7 @@ export async function linkOf(host: NetnsHost, name: string): Promise<LinkFacts |
 }
 
 /** Says that a dump of the host showed something. */
-export function dumped(host: NetnsHost, what: string): Sighting {
+export function dumped(host: LabHost, what: string): Sighting {
   return { saw: `a dump of ${host.name} shows ${what}` };
 }
 

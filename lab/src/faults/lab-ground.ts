@@ -1,7 +1,7 @@
 import type { IpFamily } from "../addresses.ts";
 import type { Chronicle } from "../chronicle.ts";
 import { LabError } from "../errors.ts";
-import type { NetnsHost } from "../hosts/netns/host.ts";
+import type { LabHost } from "../hosts/host.ts";
 import type { KernelChange, KernelWitness } from "../observe/kernel-witness.ts";
 import { leaseDetails } from "../observe/lease-details.ts";
 import { STORE_PREFIX } from "../observe/leases.ts";
@@ -19,9 +19,9 @@ interface LabParts {
   readonly record: FaultGround["record"];
   readonly chronicle: Chronicle;
   readonly families: readonly IpFamily[];
-  readonly hosts: ReadonlyMap<string, NetnsHost>;
+  readonly hosts: ReadonlyMap<string, LabHost>;
   /** @throws LabError "unknown-host" */
-  readonly hostNamed: (name: string) => NetnsHost;
+  readonly hostNamed: (name: string) => LabHost;
   /** @throws LabError "wrong-state" before the lab is up */
   readonly store: () => Etcd;
   readonly observer?: FaultObserver;
@@ -35,7 +35,7 @@ export class LabGround implements FaultGround {
   readonly observer: FaultObserver | undefined;
   readonly #parts: LabParts;
   /** Opened ones, for those who may not wait. */
-  readonly #witnesses: Map<NetnsHost, KernelWitness> = new Map();
+  readonly #witnesses: Map<LabHost, KernelWitness> = new Map();
 
   constructor(parts: LabParts) {
     this.clock = parts.clock;
@@ -47,7 +47,7 @@ export class LabGround implements FaultGround {
 
   site({ host, fault }: FaultRequest, id: string, sinceMs: number): FaultSite {
     const { clock, families, hosts, hostNamed, store } = this.#parts;
-    const struck = (): NetnsHost => {
+    const struck = (): LabHost => {
       if (host === undefined) {
         throw new LabError("usage", `fault ${fault} strikes no host`);
       }

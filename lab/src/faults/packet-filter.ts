@@ -1,5 +1,5 @@
 import { LabError } from "../errors.ts";
-import type { NetnsHost } from "../hosts/netns/host.ts";
+import type { LabHost } from "../hosts/host.ts";
 import { parsePingOutput } from "../observe/ping-output.ts";
 import { findProgram } from "../system/files.ts";
 import { run, runChecked } from "../system/processes.ts";
@@ -160,7 +160,7 @@ export interface PingAnswers {
 
 /** Pings from a host or its pod; how many came back, and how. */
 export async function pingFrom(
-  { anchor }: Pick<NetnsHost, "anchor">,
+  { anchor }: Pick<LabHost, "anchor">,
   address: string,
   { count, intervalSeconds, bytes, waitSeconds = 0.5 }: PingEffort,
 ): Promise<PingFindings> {
@@ -188,7 +188,7 @@ export function parseAnswers(text: string): PingAnswers {
 }
 
 /** @throws LabError "wrong-state" when the address does not answer even before anything is done */
-export async function demandAnswer(host: NetnsHost, address: string): Promise<void> {
+export async function demandAnswer(host: LabHost, address: string): Promise<void> {
   if ((await pingFrom(host, address, { count: 2, intervalSeconds: 0.05 })).received === 0) {
     throw new LabError("wrong-state", `${host.name} does not reach ${address} as it is`);
   }

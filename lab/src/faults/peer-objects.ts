@@ -1,5 +1,5 @@
 import { LabError } from "../errors.ts";
-import type { NetnsHost } from "../hosts/netns/host.ts";
+import type { LabHost } from "../hosts/host.ts";
 import type { HostKernel } from "../observe/kernel-state.ts";
 import type { LeaseDetails } from "../observe/lease-details.ts";
 import type { RouteEvent } from "linux";
@@ -87,7 +87,7 @@ export async function aimAtPeer(
 export async function aimAtPeers(
   site: FaultSite,
   kind: PeerObjectKind,
-  peers: readonly NetnsHost[],
+  peers: readonly LabHost[],
 ): Promise<PeerTarget> {
   const publicIps = peers.flatMap(({ plan }) => plan.addresses.map(({ address }) => address));
   const leases = (await site.leases()).filter((lease) =>
@@ -136,7 +136,7 @@ async function missing(site: FaultSite, target: PeerTarget): Promise<readonly Pe
 }
 
 async function apply(
-  host: NetnsHost,
+  host: LabHost,
   objects: readonly PeerObject[],
   verb: "remove" | "put" | "alter",
 ): Promise<void> {
@@ -151,7 +151,7 @@ async function apply(
 }
 
 function objectsOf(
-  host: NetnsHost,
+  host: LabHost,
   kernel: HostKernel,
   leases: readonly LeaseDetails[],
   kind: PeerObjectKind,

@@ -1,6 +1,6 @@
 import { formatCidr, networkOf, parseCidr } from "../addresses.ts";
 import { LabError } from "../errors.ts";
-import { POD_BRIDGE } from "../hosts/netns/link-scripts.ts";
+import { POD_BRIDGE } from "../hosts/link-scripts.ts";
 import type { Lab } from "../lab.ts";
 import { EXTERNAL_INTERFACE } from "../topology.ts";
 import { type HostKernel, parseList, readHostKernel } from "./kernel-state.ts";

@@ -1,5 +1,5 @@
-import { type Anchor, openAnchor } from "../hosts/netns/anchor.ts";
-import { ANCHOR_SCRIPT, endpointBatch } from "../hosts/netns/link-scripts.ts";
+import { type Anchor, openAnchor } from "../hosts/anchor.ts";
+import { ANCHOR_SCRIPT, endpointBatch } from "../hosts/link-scripts.ts";
 import { LabError } from "../errors.ts";
 import { lastLines } from "../log-text.ts";
 import { runFiles } from "../run-directory.ts";

@@ -1,7 +1,7 @@
 import { parseAddress } from "../addresses.ts";
 import type { Chronicle } from "../chronicle.ts";
 import type { FaultObserver } from "../faults/active-faults.ts";
-import type { HostObserver, NetnsHost } from "../hosts/netns/host.ts";
+import type { HostObserver, LabHost } from "../hosts/host.ts";
 import type { FaultRequest } from "../lab.ts";
 import { isExpected } from "../lab-pings.ts";
 import type { LabOptions, WatchWish } from "../options.ts";
@@ -59,7 +59,7 @@ export class LabWatch implements HostObserver, FaultObserver {
     return this.#finished;
   }
 
-  async hostOpened(host: NetnsHost): Promise<void> {
+  async hostOpened(host: LabHost): Promise<void> {
     this.#hosts.add(host.name);
     await this.#run.addHost({
       name: host.name,
@@ -75,7 +75,7 @@ export class LabWatch implements HostObserver, FaultObserver {
     await this.#run.removeHost(host);
   }
 
-  hostReaddressed(host: NetnsHost): void {
+  hostReaddressed(host: LabHost): void {
     this.#run.readdressHost(host.name, publicIpsOf(host));
   }
 
@@ -121,7 +121,7 @@ export class LabWatch implements HostObserver, FaultObserver {
   }
 }
 
-function publicIpsOf(host: NetnsHost): PerFamily {
+function publicIpsOf(host: LabHost): PerFamily {
   return Object.fromEntries(host.plan.addresses.map(({ family, address }) => [family, address]));
 }
 

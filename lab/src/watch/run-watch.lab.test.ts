@@ -6,7 +6,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type Anchor, openAnchor } from "../hosts/netns/anchor.ts";
+import { type Anchor, openAnchor } from "../hosts/anchor.ts";
 import { NETWORKS } from "../network-config.ts";
 import { STORE_PREFIX } from "../observe/leases.ts";
 import { parseEventLog } from "../report/event-log.ts";

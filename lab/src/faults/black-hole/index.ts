@@ -1,5 +1,5 @@
 import { LabError } from "../../errors.ts";
-import type { NetnsHost } from "../../hosts/netns/host.ts";
+import type { LabHost } from "../../hosts/host.ts";
 import { run } from "../../system/processes.ts";
 import { type AnyFault, defineFault } from "../fault.ts";
 import {
@@ -89,7 +89,7 @@ export const blackHole: AnyFault = defineFault<Target>({
 });
 
 /** Whether each address of a host's pod answers that of another. @throws LabError "wrong-state" without pods */
-async function answers(from: NetnsHost, to: NetnsHost): Promise<readonly boolean[]> {
+async function answers(from: LabHost, to: LabHost): Promise<readonly boolean[]> {
   const anchor = from.podAnchor;
   if (anchor === undefined || to.podIps.length === 0) {
     const name = anchor === undefined ? from.name : to.name;
@@ -101,7 +101,7 @@ async function answers(from: NetnsHost, to: NetnsHost): Promise<readonly boolean
 }
 
 /** A kernel's tunnels have sockets like any other. @throws LabError "wrong-state" */
-async function demandTunnel(host: NetnsHost, port: number): Promise<void> {
+async function demandTunnel(host: LabHost, port: number): Promise<void> {
   const { stdout } = await run(host.anchor.enter(["ss", "-Hlun", `sport = :${port}`]));
   if (stdout.trim() === "") {
     throw new LabError("wrong-state", `${host.name} has no tunnel on UDP port ${port}`);

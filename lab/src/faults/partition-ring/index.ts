@@ -1,5 +1,5 @@
 import { LabError } from "../../errors.ts";
-import type { NetnsHost } from "../../hosts/netns/host.ts";
+import type { LabHost } from "../../hosts/host.ts";
 import { type AnyFault, defineFault } from "../fault.ts";
 import {
   addFilter,
@@ -12,7 +12,7 @@ import {
 
 /** One host of the ring, and whom it is to see and not to see. */
 interface Member {
-  readonly host: NetnsHost;
+  readonly host: LabHost;
   readonly plan: FilterPlan;
   readonly next: string;
   readonly others: readonly string[];

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { fileExists, findProgram, listDirectory, removeTree } from "../../system/files.ts";
 import { isSameProcess } from "../../system/process-table.ts";
 import { runChecked } from "../../system/processes.ts";
-import type { NetnsHost } from "../../hosts/netns/host.ts";
+import type { LabHost } from "../../hosts/host.ts";
 import { parseList } from "../../observe/kernel-state.ts";
 import { aimAtAgent, type AgentTarget, ending } from "../agent-process.ts";
 import { type AnyFault, defineFault } from "../fault.ts";
@@ -75,7 +75,7 @@ export const rebootHost: AnyFault = defineFault<Target>({
 });
 
 /** Links that somebody made on a host after it was there. */
-async function madeLinks(host: NetnsHost): Promise<readonly string[]> {
+async function madeLinks(host: LabHost): Promise<readonly string[]> {
   const links = parseList(await runChecked(host.anchor.enter(["ip", "-j", "-d", "link", "show"])));
   return links.flatMap(({ ifname, linkinfo }) => {
     const kind: unknown =
@@ -87,7 +87,7 @@ async function madeLinks(host: NetnsHost): Promise<readonly string[]> {
 }
 
 /** As `ip` takes them away: those through a gateway, but for the default ones, which a host has from its network. */
-async function madeRoutes(host: NetnsHost): Promise<readonly string[]> {
+async function madeRoutes(host: LabHost): Promise<readonly string[]> {
   const { routes } = await kernelOf(host);
   return routes.flatMap(({ destination, gateway, device }) =>
     gateway === undefined || destination === "default"

@@ -1,5 +1,5 @@
 import { LabError } from "../../errors.ts";
-import type { NetnsHost } from "../../hosts/netns/host.ts";
+import type { LabHost } from "../../hosts/host.ts";
 import { run, runChecked } from "../../system/processes.ts";
 import { STORE_ADDRESS, STORE_ENDPOINT } from "../../topology.ts";
 import { type AnyFault, defineFault } from "../fault.ts";
@@ -67,14 +67,14 @@ export const resetConnections: AnyFault = defineFault<Target>({
 });
 
 /** The established connections of a host to the store, a line each. */
-async function connected(host: NetnsHost): Promise<readonly string[]> {
+async function connected(host: LabHost): Promise<readonly string[]> {
   const argv = ["ss", "-Htn", "state", "established", ...TO_STORE];
   const text = await runChecked(host.anchor.enter(argv));
   return text.split("\n").filter((line) => line !== "");
 }
 
 /** `connected`, or the code of the error that connect(2) had. */
-async function tryToConnect(host: NetnsHost): Promise<string> {
+async function tryToConnect(host: LabHost): Promise<string> {
   const argv = [process.execPath, "-e", CONNECT, STORE_ADDRESS, STORE_PORT];
   const { stdout } = await run(host.anchor.enter(argv), { timeoutMs: CONNECT_TIMEOUT_MS });
   return stdout.trim();

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { Socket } from "node:dgram";
-import { enterNamespaces } from "../../hosts/netns/anchor.ts";
+import { enterNamespaces } from "../../hosts/anchor.ts";
 import { LabError } from "../../errors.ts";
 import { nodeProgram, SEARCH_PATH } from "../../system/machine.ts";
 

@@ -1,21 +1,21 @@
-import { formatAddress, formatCidr } from "../../addresses.ts";
-import { agentCommandOf } from "../../agent-commands.ts";
-import type { Chronicle } from "../../chronicle.ts";
-import { LabError } from "../../errors.ts";
-import type { HostStatus } from "../../lab.ts";
-import type { LabOptions } from "../../options.ts";
-import { hostFiles, type HostFiles } from "../../run-directory.ts";
-import { parseSubnetFile, type SubnetFile, subnetsOf } from "../../subnet-file.ts";
-import type { Clock } from "../../system/clock.ts";
-import { fileVersion, makeDirectory, readText } from "../../system/files.ts";
-import { KernelWitness } from "../../observe/kernel-witness.ts";
-import { run, runChecked } from "../../system/processes.ts";
+import { formatAddress, formatCidr } from "../addresses.ts";
+import { agentCommandOf } from "../agent-commands.ts";
+import type { Chronicle } from "../chronicle.ts";
+import { LabError } from "../errors.ts";
+import type { HostStatus } from "../lab.ts";
+import type { LabOptions } from "../options.ts";
+import { hostFiles, type HostFiles } from "../run-directory.ts";
+import { parseSubnetFile, type SubnetFile, subnetsOf } from "../subnet-file.ts";
+import type { Clock } from "../system/clock.ts";
+import { fileVersion, makeDirectory, readText } from "../system/files.ts";
+import { KernelWitness } from "../observe/kernel-witness.ts";
+import { run, runChecked } from "../system/processes.ts";
 import {
   type EndpointAddress,
   EXTERNAL_INTERFACE,
   type HostPlan,
   STORE_ENDPOINT,
-} from "../../topology.ts";
+} from "../topology.ts";
 import { Agent } from "./agent.ts";
 import { type Anchor, openAnchor } from "./anchor.ts";
 import {
@@ -39,10 +39,10 @@ const AT_DIRECTORY = 'cd "$0" && exec "$@"';
 /** Is told what becomes of the hosts of a lab. */
 export interface HostObserver {
   /** Before its agent is started. */
-  hostOpened(host: NetnsHost): Promise<void>;
+  hostOpened(host: LabHost): Promise<void>;
   /** Before anything of it is taken away: nothing that was opened in its namespaces may be left. */
   hostClosing(host: string): Promise<void>;
-  hostReaddressed(host: NetnsHost): void;
+  hostReaddressed(host: LabHost): void;
   agentStarted(host: string): void;
   agentEnded(host: string): void;
   podMade(pod: {
@@ -69,7 +69,7 @@ interface Pod {
 }
 
 /** One host: its namespaces, its agent, and the pod that follows what the agent says in subnet.env. */
-export class NetnsHost {
+export class LabHost {
   readonly anchor: Anchor;
   readonly files: HostFiles;
   #plan: HostPlan;
@@ -128,11 +128,11 @@ export class NetnsHost {
   }
 
   /** Makes the namespaces and the link. The agent is not started; the link is not plugged in. */
-  static async open(plan: HostPlan, deps: HostDeps): Promise<NetnsHost> {
+  static async open(plan: HostPlan, deps: HostDeps): Promise<LabHost> {
     const files = hostFiles(deps.runDirectory, plan.name);
     makeDirectory(files.run);
     const anchor = await openAnchor(ANCHOR_SCRIPT, [plan.name, files.run, endpointBatch(plan)]);
-    const host = new NetnsHost(plan, anchor, files, deps);
+    const host = new LabHost(plan, anchor, files, deps);
     await deps.observer?.hostOpened(host);
     host.#following = host.#follow();
     return host;

@@ -1,6 +1,6 @@
-import { type Cidr, addToAddress, formatAddress, formatCidr } from "../../addresses.ts";
-import type { SubnetFile } from "../../subnet-file.ts";
-import { type EndpointPlan, EXTERNAL_INTERFACE, type SegmentPlan } from "../../topology.ts";
+import { type Cidr, addToAddress, formatAddress, formatCidr } from "../addresses.ts";
+import type { SubnetFile } from "../subnet-file.ts";
+import { type EndpointPlan, EXTERNAL_INTERFACE, type SegmentPlan } from "../topology.ts";
 
 /**
  * Texts for `ip -batch` and sh(1). Each is run in the namespace its first line names.

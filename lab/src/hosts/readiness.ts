@@ -1,8 +1,8 @@
-import { LabError } from "../../errors.ts";
-import { lastLines } from "../../log-text.ts";
-import { type Clock, type Deadline, poll } from "../../system/clock.ts";
-import { readText } from "../../system/files.ts";
-import type { NetnsHost } from "./host.ts";
+import { LabError } from "../errors.ts";
+import { lastLines } from "../log-text.ts";
+import { type Clock, type Deadline, poll } from "../system/clock.ts";
+import { readText } from "../system/files.ts";
+import type { LabHost } from "./host.ts";
 
 const READY_POLL_MS = 10;
 const LOG_TAIL_LINES = 15;
@@ -18,11 +18,11 @@ export interface Waiting {
  * @throws LabError "timed-out"; "agent-ended" as soon as an agent has ended, where `endIsFailure`
  */
 export async function waitReady(
-  hosts: readonly NetnsHost[],
+  hosts: readonly LabHost[],
   { clock, deadline, signal }: Waiting,
   endIsFailure: boolean,
 ): Promise<void> {
-  const unready = (): NetnsHost[] => hosts.filter((host) => host.status().state !== "ready");
+  const unready = (): LabHost[] => hosts.filter((host) => host.status().state !== "ready");
   const outcome = await poll(clock, { everyMs: READY_POLL_MS, deadline, signal }, () => {
     const ended = endIsFailure ? hosts.find((host) => host.agent.ended !== undefined) : undefined;
     return ended ?? (unready().length === 0 ? "ready" : undefined);
@@ -46,7 +46,7 @@ export async function waitReady(
 }
 
 /** What a person wants to read about a host that does not do its work. */
-export function evidenceOf(host: NetnsHost): string[] {
+export function evidenceOf(host: LabHost): string[] {
   const trouble = host.podTrouble === undefined ? [] : [host.podTrouble];
   const tail = lastLines(readText(host.files.agentLog) ?? "", LOG_TAIL_LINES);
   const heading =

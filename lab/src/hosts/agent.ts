@@ -1,7 +1,7 @@
-import { LabError } from "../../errors.ts";
-import type { HostState } from "../../lab.ts";
-import type { Clock } from "../../system/clock.ts";
-import { type ExitStatus, type RunningProcess, startLogged } from "../../system/processes.ts";
+import { LabError } from "../errors.ts";
+import type { HostState } from "../lab.ts";
+import type { Clock } from "../system/clock.ts";
+import { type ExitStatus, type RunningProcess, startLogged } from "../system/processes.ts";
 
 /**
  * The flanneld of one host: noticed when it ends, never restarted by itself.

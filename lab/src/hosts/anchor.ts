@@ -1,4 +1,4 @@
-import { type RunningProcess, startAnnounced } from "../../system/processes.ts";
+import { type RunningProcess, startAnnounced } from "../system/processes.ts";
 
 /** The process that keeps a set of namespaces alive, and the way into them. */
 export interface Anchor {

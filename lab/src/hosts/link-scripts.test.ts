@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { parseSubnetFile } from "../../subnet-file.ts";
-import { planHost, planTopology } from "../../topology.ts";
+import { parseSubnetFile } from "../subnet-file.ts";
+import { planHost, planTopology } from "../topology.ts";
 import { endpointBatch, plugBatch, podBatch, podBridgeBatch, switchBatch } from "./link-scripts.ts";
 
 const DUAL = { nodes: 1, segments: 1, families: ["ipv4", "ipv6"] } as const;
