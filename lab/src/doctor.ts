@@ -4,11 +4,13 @@ import type { FaultNeed } from "./faults/fault.ts";
 import { filterText } from "./faults/packet-filter.ts";
 import { FAULTS } from "./faults/registry.ts";
 import { LabError } from "./errors.ts";
+import { DRIVERS } from "./hosts/registry.ts";
 import {
   missingRequirements,
   COMPILER_REQUIREMENTS,
   installCommand,
   LAB_REQUIREMENTS,
+  packagesOf,
   type Requirement,
 } from "./requirements.ts";
 import { fileExists, findProgram } from "./system/files.ts";
@@ -83,12 +85,6 @@ const PROBES: readonly Probe[] = [
     needed: false,
     script: "XTABLES_LOCKFILE=/dev/null iptables -V",
     remedy: "install iptables",
-  },
-  {
-    name: "docker",
-    needed: false,
-    script: "docker version --format '{{.Server.Version}}'",
-    remedy: "install Docker and start its daemon (not used by the netns driver)",
   },
 ];
 
@@ -177,7 +173,32 @@ export async function examine(): Promise<Finding[]> {
   const requirements = [...LAB_REQUIREMENTS, ...COMPILER_REQUIREMENTS];
   const programs = await Promise.all(requirements.map(examineRequirement));
   const probes = await Promise.all(PROBES.map(examineProbe));
-  return [examinePrivileges(), ...programs, ...probes, ...(await examineFaults())];
+  const drivers = await examineContainers();
+  return [examinePrivileges(), ...programs, ...probes, drivers, ...(await examineFaults())];
+}
+
+/** Whether hosts can be containers. */
+async function examineContainers(): Promise<Finding> {
+  const driver = DRIVERS.container;
+  const finding = { name: "docker", needed: false } as const;
+  const refused = driver.refusal();
+  if (refused !== undefined) {
+    return { ...finding, ok: false, detail: refused, remedy: "run as root" };
+  }
+  const missing = missingRequirements(driver.requirements);
+  if (missing.length > 0) {
+    const remedy = remedyOf("Docker", missing);
+    return { ...finding, ok: false, detail: "dockerd is not installed", remedy };
+  }
+  try {
+    return { ...finding, ok: true, detail: await driver.examine(), remedy: "" };
+  } catch (error) {
+    if (!(error instanceof LabError)) {
+      throw error;
+    }
+    const detail = [error.message, ...error.evidence.slice(-1)].join(": ");
+    return { ...finding, ok: false, detail, remedy: "see docs/lab.md, Hosts that are containers" };
+  }
 }
 
 function examinePrivileges(): Finding {
@@ -195,14 +216,18 @@ const VERSION_COMMANDS: Readonly<Record<string, readonly string[]>> = {
 };
 
 async function examineRequirement(requirement: Requirement): Promise<Finding> {
-  const { name, packages } = requirement;
+  const { name } = requirement;
   const ok = missingRequirements([requirement]).length === 0;
   const command = VERSION_COMMANDS[name];
   const said = ok && command !== undefined ? (await run(command)).stdout.split("\n", 1)[0] : "";
-  const remedy = fileExists("/etc/debian_version")
-    ? installCommand(packages).join(" ")
-    : `install what provides ${name}`;
+  const remedy = remedyOf(name, [requirement]);
   return { name, needed: true, ok, detail: ok ? said || "found" : "not installed", remedy };
+}
+
+function remedyOf(what: string, missing: readonly Requirement[]): string {
+  return fileExists("/etc/debian_version")
+    ? installCommand(packagesOf(missing)).join(" ")
+    : `install what provides ${what}`;
 }
 
 async function examineProbe({ name, needed, script, remedy }: Probe): Promise<Finding> {
@@ -210,11 +235,16 @@ async function examineProbe({ name, needed, script, remedy }: Probe): Promise<Fi
     return { name, needed, ok: false, detail: "no unshare to try it with", remedy };
   }
   const user = isRoot() ? [] : ["--user", "--map-root-user"];
-  // Docker's client needs the machine's own network and user.
-  const inside =
-    name === "docker"
-      ? []
-      : ["unshare", ...user, "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child"];
+  const inside = [
+    "unshare",
+    ...user,
+    "--net",
+    "--mount",
+    "--uts",
+    "--pid",
+    "--fork",
+    "--kill-child",
+  ];
   const { exitCode, stdout, stderr } = await run([...inside, "sh", "-c", script], {
     timeoutMs: PROBE_TIMEOUT_MS,
   });

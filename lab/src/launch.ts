@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { basename, dirname } from "node:path";
 import { connectLab, type LabConnection } from "./client.ts";
 import { LabError } from "./errors.ts";
+import { DRIVERS } from "./hosts/registry.ts";
 import type { CallOptions, Lab, UpReport } from "./lab.ts";
 import { lastLines } from "./log-text.ts";
 import type { LabOptions } from "./options.ts";
@@ -61,7 +62,7 @@ export async function launchLab(
   runDirectory: string,
   call: LaunchOptions = {},
 ): Promise<LaunchedLab> {
-  const state = claimRunDirectory(options, runDirectory);
+  const state = await claimRunDirectory(options, runDirectory);
   let child: DetachedProcess | undefined;
   try {
     child = await startSupervisor(runDirectory);
@@ -132,16 +133,24 @@ export async function endLab(
   if (!fileExists(runDirectory)) {
     return false;
   }
-  const lab = readState(runDirectory)?.lab;
-  if (lab !== undefined) {
-    await endProcess(lab.init, systemClock);
-    await endProcess(lab.unshare, systemClock);
+  const state = readState(runDirectory);
+  if (state?.lab !== undefined) {
+    await endProcess(state.lab.init, systemClock);
+    await endProcess(state.lab.unshare, systemClock);
+  }
+  if (state !== undefined) {
+    await sweep(state);
   }
   if (options.keep !== true) {
     removeTree(runDirectory);
     removeEmptyDirectory(dirname(runDirectory));
   }
   return true;
+}
+
+/** What of a lab is neither in its namespaces nor in its run directory. */
+function sweep({ id, options }: LabState): Promise<void> {
+  return DRIVERS[options.driver].sweep(id);
 }
 
 async function endProcess(identity: ProcessIdentity, clock: Clock): Promise<void> {
@@ -159,7 +168,7 @@ async function endProcess(identity: ProcessIdentity, clock: Clock): Promise<void
 }
 
 /** The directory appears whole, with lab.json in it, or not at all: two that want it cannot both get it. */
-function claimRunDirectory(options: LabOptions, runDirectory: string): LabState {
+async function claimRunDirectory(options: LabOptions, runDirectory: string): Promise<LabState> {
   const maker = identifyProcess(ownProcessId());
   if (maker === undefined) {
     throw new LabError("lab-broke", "cannot read /proc/self/stat: is /proc mounted?");
@@ -181,7 +190,7 @@ function claimRunDirectory(options: LabOptions, runDirectory: string): LabState 
           `lab "${options.name}" is running already in ${runDirectory}: "lab down" ends it, --name makes another`,
         );
       }
-      discardStale(runDirectory);
+      await discardStale(runDirectory, other);
       if (!moveDirectory(draft, runDirectory)) {
         throw new LabError("already-running", `somebody else makes lab "${options.name}" just now`);
       }
@@ -194,9 +203,12 @@ function claimRunDirectory(options: LabOptions, runDirectory: string): LabState 
 }
 
 /** What is left of a lab whose processes are gone. A directory that no lab made is not ours to remove. */
-function discardStale(runDirectory: string): void {
+async function discardStale(runDirectory: string, stale: LabState | undefined): Promise<void> {
   if (!fileExists(runFiles(runDirectory).state)) {
     throw new LabError("wrong-state", `${runDirectory} is in the way and was not made by the lab`);
+  }
+  if (stale !== undefined) {
+    await sweep(stale);
   }
   const rubbish = makeSiblingDirectory(runDirectory);
   moveDirectory(runDirectory, rubbish);

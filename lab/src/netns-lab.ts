@@ -2,8 +2,10 @@ import { Chronicle } from "./chronicle.ts";
 import { LabError } from "./errors.ts";
 import { ActiveFaults } from "./faults/active-faults.ts";
 import { LabGround } from "./faults/lab-ground.ts";
+import type { HostDriver } from "./hosts/host-driver.ts";
 import type { LabHost } from "./hosts/host.ts";
 import { waitReady } from "./hosts/readiness.ts";
+import { DRIVERS } from "./hosts/registry.ts";
 import { switchBatch, SYSCTL_SCRIPT, plugBatch } from "./hosts/link-scripts.ts";
 import { LabHosts } from "./lab-hosts.ts";
 import { LabPings } from "./lab-pings.ts";
@@ -32,12 +34,14 @@ import type { LabOptions } from "./options.ts";
 import { Etcd } from "./store/etcd.ts";
 import { type Clock, type Deadline, deadlineIn } from "./system/clock.ts";
 import { run, runChecked } from "./system/processes.ts";
-import { planTopology, STORE_ENDPOINT, STORE_NAME } from "./topology.ts";
+import { planTopology, STORE_ENDPOINT, STORE_NAME, type Topology } from "./topology.ts";
 import { LabWatch } from "./watch/lab-watch.ts";
 
 const AGENT_STOP_MS = 5000;
 
 export interface NetnsLabOptions {
+  /** Of this one lab among all. */
+  readonly id: string;
   readonly options: LabOptions;
   readonly runDirectory: string;
   readonly clock: Clock;
@@ -51,6 +55,7 @@ export class NetnsLab implements Lab {
   readonly #runDirectory: string;
   readonly #clock: Clock;
   readonly #record: NetnsLabOptions["record"];
+  readonly #driver: HostDriver;
   readonly #hosts: LabHosts;
   readonly #pings: LabPings;
   readonly #faults: ActiveFaults;
@@ -60,7 +65,7 @@ export class NetnsLab implements Lab {
   #store: Etcd | undefined;
   #storeVersion = "";
 
-  constructor({ options, runDirectory, clock, record }: NetnsLabOptions) {
+  constructor({ id, options, runDirectory, clock, record }: NetnsLabOptions) {
     this.#options = options;
     this.#runDirectory = runDirectory;
     this.#clock = clock;
@@ -71,7 +76,9 @@ export class NetnsLab implements Lab {
         ? undefined
         : new LabWatch({ options, wish: options.watch, clock, chronicle: this.#chronicle });
     this.#watch = watch;
+    this.#driver = DRIVERS[options.driver].create({ labId: id, runDirectory, options, clock });
     this.#hosts = new LabHosts({
+      driver: this.#driver,
       runDirectory,
       options,
       clock,
@@ -114,16 +121,16 @@ export class NetnsLab implements Lab {
     const topology = planTopology(this.#options);
     await runChecked(["sh", "-ec", SYSCTL_SCRIPT]);
     await runChecked(["ip", "-batch", "-"], { input: switchBatch(topology.segments) });
-    const hosts = this.#hosts.open(topology.hosts);
-    const store = await Etcd.open(topology.store, this.#runDirectory);
-    store.gateway.tellWrites((key, value) => this.#watch?.labWrites(key, value));
-    this.#store = store;
-    await runChecked(["ip", "-batch", "-"], { input: plugBatch([topology.store]) });
-    const [opened] = await Promise.all([hosts, this.#startStore(store, deadline, signal)]);
-    this.#watch?.start();
-    done("etcd", `${this.#storeVersion} at ${STORE_ENDPOINT}`);
+    const [{ opened, madeOf }] = await Promise.all([
+      this.#openHosts(topology, deadline, signal),
+      this.#startStore(topology, deadline, signal).then(() => {
+        this.#watch?.start();
+        done("etcd", `${this.#storeVersion} at ${STORE_ENDPOINT}`);
+      }),
+    ]);
     await this.#hosts.plug(opened);
-    done("hosts", `${opened.length} on ${counted(topology.segments.length, "segment")}`);
+    const segments = counted(topology.segments.length, "segment");
+    done("hosts", `${opened.length} on ${segments}, ${madeOf}`);
     await Promise.all(opened.map((host) => host.startAgent()));
     done("agents", `${opened.length} started`);
     await waitReady(opened, { clock: this.#clock, deadline, signal }, true);
@@ -283,7 +290,20 @@ export class NetnsLab implements Lab {
     return {};
   }
 
-  async #startStore(store: Etcd, deadline: Deadline, signal: AbortSignal): Promise<void> {
+  async #openHosts(
+    topology: Topology,
+    deadline: Deadline,
+    signal: AbortSignal,
+  ): Promise<{ readonly opened: readonly LabHost[]; readonly madeOf: string }> {
+    const madeOf = await this.#driver.open({ deadline, signal });
+    return { opened: await this.#hosts.open(topology.hosts), madeOf };
+  }
+
+  async #startStore(topology: Topology, deadline: Deadline, signal: AbortSignal): Promise<void> {
+    const store = await Etcd.open(topology.store, this.#runDirectory);
+    store.gateway.tellWrites((key, value) => this.#watch?.labWrites(key, value));
+    this.#store = store;
+    await runChecked(["ip", "-batch", "-"], { input: plugBatch([topology.store]) });
     await store.start(this.#clock, deadline, signal);
     this.#storeVersion = await store.gateway.version();
     await store.gateway.put(`${STORE_PREFIX}/config`, this.#options.networkConfigText);

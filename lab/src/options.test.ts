@@ -10,6 +10,7 @@ describe("lab options", () => {
   it("have a default for everything", () => {
     expect(options({})).toEqual({
       name: "default",
+      driver: "netns",
       nodes: 3,
       segments: 1,
       families: ["ipv4"],
@@ -19,6 +20,10 @@ describe("lab options", () => {
       expect: "all",
       timeoutMs: 60_000,
     });
+  });
+
+  it("have the driver that is wished", () => {
+    expect(options({ driver: "container" }).driver).toBe("container");
   });
 
   it("turn wishes into net-conf.json", () => {

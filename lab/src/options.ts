@@ -7,9 +7,14 @@ import { type NetworkWishes, formatNetworkConfig, readNetworkFacts } from "./net
 export const EXPECTATIONS = ["all", "same-segment", "none"] as const;
 export type Expectation = (typeof EXPECTATIONS)[number];
 
+/** What hosts are made of: namespaces over the machine's own files, or Docker containers. */
+export const HOST_DRIVERS = ["netns", "container"] as const;
+export type HostDriverName = (typeof HOST_DRIVERS)[number];
+
 /** What a caller may ask of a lab; everything has a default. */
 export interface LabWishes extends NetworkWishes {
   readonly name?: string;
+  readonly driver?: HostDriverName;
   readonly nodes?: number;
   readonly segments?: number;
   /** Verbatim text for the store, instead of what `NetworkWishes` would give. */
@@ -32,6 +37,7 @@ export interface WatchWish {
 /** A lab with every choice made; plain data, so that it crosses processes. */
 export interface LabOptions {
   readonly name: string;
+  readonly driver: HostDriverName;
   readonly nodes: number;
   readonly segments: number;
   readonly families: readonly IpFamily[];
@@ -81,6 +87,7 @@ export function labOptions(wishes: LabWishes, defaults: OptionDefaults): LabOpti
   }
   return {
     name: checkLabName(wishes.name ?? "default"),
+    driver: wishes.driver ?? "netns",
     nodes: wholeNumber("--nodes", wishes.nodes ?? DEFAULT_NODES, MAX_NODES),
     segments,
     families: facts.dualStack ? ["ipv4", "ipv6"] : ["ipv4"],

@@ -34,7 +34,17 @@ export const FAULT_REQUIREMENTS: readonly Requirement[] = [
 const DEBIAN_MARK = "/etc/debian_version";
 const SYSTEMD_MARK = "/run/systemd/system";
 const PACKAGE_LISTS = "/var/lib/apt/lists";
-const ETCD_UNIT = "etcd.service";
+/** What Debian starts with a package of ours. */
+const SERVICES: Readonly<Record<string, readonly string[]>> = {
+  "etcd-server": ["etcd"],
+  "docker.io": ["docker", "containerd"],
+};
+/** As systemd has them: a socket would start its service. */
+const UNITS: Readonly<Record<string, readonly string[]>> = {
+  etcd: ["etcd.service"],
+  docker: ["docker.socket", "docker.service"],
+  containerd: ["containerd.service"],
+};
 
 export interface RequirementsOptions {
   /** Whether missing packages may be installed. */
@@ -111,13 +121,13 @@ function missingError(missing: readonly Requirement[], remedy: string): LabError
 
 /**
  * Debian starts a service as soon as its package is there. The lab wants only the program: the service is kept from
- * starting now and at the next boot. An etcd that was there before is not touched, since then nothing is installed.
+ * starting now and at the next boot. A service that was there before is not touched, since then nothing is installed.
  */
 async function installPackages(packages: readonly string[]): Promise<void> {
-  const guardsEtcd = packages.includes("etcd-server");
-  const systemd = fileExists(SYSTEMD_MARK);
-  if (guardsEtcd && systemd) {
-    await run(["systemctl", "mask", "--runtime", ETCD_UNIT]);
+  const services = packages.flatMap((name) => SERVICES[name] ?? []);
+  const units = fileExists(SYSTEMD_MARK) ? services.flatMap((name) => UNITS[name] ?? []) : [];
+  if (units.length > 0) {
+    await run(["systemctl", "mask", "--runtime", ...units]);
   }
   try {
     if (!fileExists(`${PACKAGE_LISTS}/lock`) || !(await aptGet(installCommand(packages)))) {
@@ -130,22 +140,22 @@ async function installPackages(packages: readonly string[]): Promise<void> {
       }
     }
   } finally {
-    if (guardsEtcd && systemd) {
-      await run(["systemctl", "unmask", "--runtime", ETCD_UNIT]);
+    if (units.length > 0) {
+      await run(["systemctl", "unmask", "--runtime", ...units]);
     }
   }
-  if (guardsEtcd) {
-    await disableEtcd();
+  for (const service of services) {
+    await disableService(service);
   }
 }
 
 /** In whatever init systems there are: one that does not run now may at the next boot. */
-async function disableEtcd(): Promise<void> {
+async function disableService(name: string): Promise<void> {
   if (findProgram("update-rc.d") !== undefined) {
-    await run(["update-rc.d", "etcd", "disable"]);
+    await run(["update-rc.d", name, "disable"]);
   }
   if (findProgram("systemctl") !== undefined) {
-    await run(["systemctl", "disable", ETCD_UNIT]);
+    await run(["systemctl", "disable", ...(UNITS[name] ?? [])]);
   }
 }
 

@@ -5,6 +5,7 @@ import { listDirectory, readText } from "./system/files.ts";
  * Everything a lab writes is here:
  *
  *     lab.json  supervisor.sock  supervisor.log  events.jsonl  etcd/{data,log}  hosts/n1/{run/,agent.log}
+ *     docker/{api/,data/,log}  where hosts are containers
  */
 export interface RunFiles {
   readonly state: string;
@@ -14,6 +15,7 @@ export interface RunFiles {
   readonly storeDirectory: string;
   readonly storeData: string;
   readonly storeLog: string;
+  readonly dockerDirectory: string;
 }
 
 export interface HostFiles {
@@ -32,6 +34,7 @@ export const RUN_DIRECTORY_ENTRIES: readonly string[] = [
   "events.jsonl",
   "etcd",
   "hosts",
+  "docker",
 ];
 
 export function runFiles(runDirectory: string): RunFiles {
@@ -43,6 +46,7 @@ export function runFiles(runDirectory: string): RunFiles {
     storeDirectory: join(runDirectory, "etcd"),
     storeData: join(runDirectory, "etcd", "data"),
     storeLog: join(runDirectory, "etcd", "log"),
+    dockerDirectory: join(runDirectory, "docker"),
   };
 }
 

@@ -3,7 +3,7 @@ import { agentCommandOf, parseAgentCommands } from "./agent-commands.ts";
 import { connectLab } from "./client.ts";
 import { LabError } from "./errors.ts";
 import { endLab, type LaunchedLab, launchLab } from "./launch.ts";
-import { labOptions } from "./options.ts";
+import { type HostDriverName, labOptions } from "./options.ts";
 import type { Repetition, RunEvent } from "./report/events.ts";
 import { judge } from "./report/verdict.ts";
 import { readAgentLogs } from "./run-directory.ts";
@@ -24,6 +24,8 @@ export interface RunRequest {
   readonly number: number;
   /** Each value of `--flanneld`, in their order. */
   readonly flanneld: readonly string[];
+  /** What hosts are made of; by default namespaces. */
+  readonly driver?: HostDriverName;
   /** For bringing the lab up. */
   readonly timeoutSeconds?: number | undefined;
   readonly repetition?: Repetition;
@@ -95,7 +97,7 @@ function play(
   { name, runDirectory }: { readonly name: string; readonly runDirectory: string },
 ): Promise<ScenarioResult> {
   const defaults = { flanneld: defaultFlanneld(), workingDirectory: workingDirectory() };
-  const { flanneld, timeoutSeconds, repetition, leave, signal } = request;
+  const { flanneld, driver, timeoutSeconds, repetition, leave, signal } = request;
   const agents = parseAgentCommands(flanneld, defaults.flanneld);
   const events: RunEvent[] = [];
   return runScenario(scenario, variant, {
@@ -103,6 +105,7 @@ function play(
     facts: {
       run: name,
       ...(repetition === undefined ? {} : { repetition }),
+      ...(driver === undefined ? {} : { driver }),
       agent: (host) => agentCommandOf(agents, host).text,
       machine: describeMachine(),
     },
@@ -112,7 +115,10 @@ function play(
       request.append?.(event);
     },
     openLab: async (wishes): Promise<OpenLab> => {
-      const more = timeoutSeconds === undefined ? {} : { timeoutSeconds };
+      const more = {
+        ...(driver === undefined ? {} : { driver }),
+        ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+      };
       const options = labOptions({ ...wishes, name, flanneld, ...more }, defaults);
       const launched = await launchLab(options, runDirectory, {
         signal,

@@ -33,6 +33,8 @@ export interface RunFacts {
   readonly agent: string | ((host: string) => string);
   /** Which one of how many that are all the same; absent where there is only one. */
   readonly repetition?: Repetition;
+  /** What hosts are made of, where it is not namespaces. */
+  readonly driver?: string;
   readonly machine: MachineFacts;
 }
 
@@ -76,6 +78,7 @@ export class ScenarioLog {
       wallClock: this.#clock.isoTime(),
       run: facts.run,
       ...(facts.repetition === undefined ? {} : { repetition: facts.repetition }),
+      ...(facts.driver === undefined ? {} : { driver: facts.driver }),
       watched: isWatched ? checksFor(factsOfVariant(variant)).map(({ id }) => id) : [],
       scenario: { name, why, invariants, steps: scenario.steps.map(stepFacts) },
       variant: { backend: variant.backend, family: variant.family, text: formatVariant(variant) },

@@ -21,6 +21,7 @@ async function main(runDirectory: string): Promise<void> {
     throw new LabError("lab-broke", `no ${files.state}`);
   }
   const lab = new NetnsLab({
+    id: state.id,
     options: state.options,
     runDirectory,
     clock: systemClock,

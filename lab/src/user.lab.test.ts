@@ -52,5 +52,9 @@ requires("lab")("a lab of an ordinary user", () => {
     expect(inside.stdout).toMatch(/^0\nn1\neth0@\S+ +UP +172\.31\.1\.11\/24/);
     expect(lab("node", "restart", "n1", "--signal", "KILL").stdout).toBe("✓ n1 ready\n");
     expect(lab("down")).toMatchObject({ status: 0, stderr: "" });
+    expect(lab("up", "--driver", "container")).toMatchObject({
+      status: 1,
+      stderr: "lab: hosts that are containers need root: so does dockerd\n",
+    });
   });
 });

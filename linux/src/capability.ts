@@ -97,7 +97,14 @@ const PROBES: Record<Need, () => Capability> = {
       "local",
       "192.0.2.1",
     ),
-  docker: () => commandWorks("install Docker and start its daemon", "docker", "info"),
+  docker: () =>
+    process.getuid?.() === 0
+      ? commandWorks(
+          "install Docker's daemon (Debian: apt-get install --no-install-recommends docker.io)",
+          "dockerd",
+          "--version",
+        )
+      : { available: false, reason: "a daemon of Docker wants root", remedy: "run as root" },
 };
 
 const found = new Map<Need, Capability>();

@@ -38,6 +38,8 @@ describe("bad input", () => {
     ["up --net-conf /does/not/exist", /there is no file \/does\/not\/exist/],
     ["up --net-conf x --backend vxlan", /--net-conf says it all: leave out --backend/],
     ["up --net-conf x --direct-routing", /leave out --direct-routing/],
+    ["up --driver podman", /--driver wants one of netns, container, not "podman"/],
+    ["run --list --driver lxc", /--driver wants one of netns, container, not "lxc"/],
     ["up --name ../etc", /--name "..\/etc" is not a lab name/],
     ["down --name A", /--name "A" is not a lab name/],
     ["up --flanneld '", /a quote or backslash is not closed/],

@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { LabError, messageOf } from "../errors.ts";
+import { HOST_DRIVERS, type HostDriverName } from "../options.ts";
 import { formatTable } from "../table.ts";
 import type { Command, FlagTable } from "./command.ts";
 
@@ -20,6 +21,25 @@ export const FLANNELD_FLAG = {
   value: "[HOST=]CMD",
   help: "the agent to run (default: this repository's); n1=CMD or 'n*=CMD' for some hosts only",
 } as const;
+
+export const DRIVER_FLAG = {
+  type: "string",
+  value: "netns|container",
+  help: "what hosts are: namespaces of this machine, or Docker containers (default netns)",
+} as const;
+
+/** @throws LabError "usage" for what is no driver's name */
+export function driverOf(flags: ParsedFlags): HostDriverName | undefined {
+  const wanted = flags.text("driver");
+  const driver = HOST_DRIVERS.find((name) => name === wanted);
+  if (wanted !== undefined && driver === undefined) {
+    throw new LabError(
+      "usage",
+      `--driver wants one of ${HOST_DRIVERS.join(", ")}, not "${wanted}"`,
+    );
+  }
+  return driver;
+}
 
 /** The words of a command line, read by a table of flags. */
 export interface ParsedFlags {

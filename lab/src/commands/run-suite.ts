@@ -15,7 +15,10 @@ export interface Choice {
 }
 
 /** How the runs are to be made, and who is told of them. */
-export interface Suite extends Pick<RunRequest, "flanneld" | "leave" | "timeoutSeconds"> {
+export interface Suite extends Pick<
+  RunRequest,
+  "flanneld" | "driver" | "leave" | "timeoutSeconds"
+> {
   /** Runs of this process before these. */
   readonly runsBefore?: number;
   /** How often each variant is run. */
@@ -111,7 +114,7 @@ function jobsOf(choices: readonly Choice[], repeat: number): Job[] {
 
 async function runLogged(
   { scenario, variant, repetition }: Job,
-  { flanneld, timeoutSeconds, leave, jobs, terminal, isQuiet, folder }: Suite,
+  { flanneld, driver, timeoutSeconds, leave, jobs, terminal, isQuiet, folder }: Suite,
   { number, signal }: Pick<RunRequest, "number" | "signal">,
   stories: Story[],
 ): Promise<LoggedResult> {
@@ -128,6 +131,7 @@ async function runLogged(
     const result = await runOne(scenario, variant, {
       number,
       flanneld,
+      ...(driver === undefined ? {} : { driver }),
       timeoutSeconds,
       ...ofMany,
       leave,

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { type AgentCommands, checkAgentHosts, parseAgentCommands } from "../agent-commands.ts";
 import { demandFaultNeed } from "../doctor.ts";
 import { exitCodeOf, LabError, messageOf } from "../errors.ts";
+import { requirementsOfDriver } from "../hosts/registry.ts";
 import {
   chooseMutants,
   exitCodeOfOutcomes,
@@ -9,7 +10,7 @@ import {
   formatOutcomes,
   type MutationOutcome,
 } from "../mutations.ts";
-import { RUNS_FOLDER } from "../options.ts";
+import { type HostDriverName, RUNS_FOLDER } from "../options.ts";
 import { formatFlaky } from "../report/flaky.ts";
 import { formatJUnit } from "../report/junit.ts";
 import { formatPage } from "../report/page/page.ts";
@@ -37,7 +38,14 @@ import {
 import { isScenarioFile, loadScenarios } from "../system/scenario-files.ts";
 import type { Terminal } from "../system/terminal.ts";
 import type { Command } from "./command.ts";
-import { FLANNELD_FLAG, JSON_FLAG, type ParsedFlags, parseFlags } from "./flags.ts";
+import {
+  DRIVER_FLAG,
+  driverOf,
+  FLANNELD_FLAG,
+  JSON_FLAG,
+  type ParsedFlags,
+  parseFlags,
+} from "./flags.ts";
 import { runMutants } from "./run-mutants.ts";
 import { type Choice, formatLeftUp, runAll } from "./run-suite.ts";
 
@@ -55,6 +63,7 @@ export const run: Command = {
     backend: { type: "string", value: "TYPE", help: "only variants with this backend" },
     family: { type: "string", value: "v4|dual", help: "only variants with these IP families" },
     flanneld: FLANNELD_FLAG,
+    driver: DRIVER_FLAG,
     repeat: {
       type: "string",
       value: "N",
@@ -97,6 +106,7 @@ export const run: Command = {
     const chosen = mutants?.flatMap(({ runs }) => runs) ?? choose(scenarios, flags);
     const repeat = countOf(flags, "repeat", 1, MAX_REPEAT);
     const jobs = countOf(flags, "jobs", defaultJobs(), MAX_JOBS);
+    const driver = driverOf(flags);
     checkChosen(chosen, parseAgentCommands(flags.texts("flanneld"), defaultFlanneld()));
     if (flags.isOn("list")) {
       terminal.out(formatList(chosen, flags.isOn("json")));
@@ -107,10 +117,11 @@ export const run: Command = {
     const stories: Story[] = [];
     const outcomes: MutationOutcome[] = [];
     try {
-      await prepare(chosen, flags, terminal);
+      await prepare(chosen, flags, driver, terminal);
       const isQuiet = flags.isOn("json");
       const suite = {
         flanneld: flags.texts("flanneld"),
+        ...(driver === undefined ? {} : { driver }),
         leave: leaveOf(flags),
         repeat,
         jobs,
@@ -182,6 +193,7 @@ function checkChosen(chosen: readonly Choice[], agents: AgentCommands): void {
 async function prepare(
   chosen: readonly Choice[],
   flags: ParsedFlags,
+  driver: HostDriverName | undefined,
   terminal: Terminal,
 ): Promise<void> {
   const needs = new Set(chosen.flatMap(({ scenario }) => [...needsOf(scenario)]));
@@ -191,6 +203,7 @@ async function prepare(
       ...LAB_REQUIREMENTS,
       ...COMPILER_REQUIREMENTS,
       ...(needs.size > 0 ? FAULT_REQUIREMENTS : []),
+      ...requirementsOfDriver(driver ?? "netns"),
     ],
     say: (text) => {
       terminal.error(text);

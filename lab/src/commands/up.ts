@@ -1,10 +1,11 @@
 import { agentCommandOf, checkAgentHosts } from "../agent-commands.ts";
 import { LabError } from "../errors.ts";
+import { requirementsOfDriver } from "../hosts/registry.ts";
 import { failedPairs, type Progress, type UpReport } from "../lab.ts";
 import { launchLab } from "../launch.ts";
 import { type NetworkWishes, parseBackendOption } from "../network-config.ts";
 import { EXPECTATIONS, labOptions, type LabOptions } from "../options.ts";
-import { ensureRequirements, LAB_REQUIREMENTS } from "../requirements.ts";
+import { COMPILER_REQUIREMENTS, ensureRequirements, LAB_REQUIREMENTS } from "../requirements.ts";
 import { readState } from "../state.ts";
 import { readText } from "../system/files.ts";
 import { defaultFlanneld, workingDirectory } from "../system/machine.ts";
@@ -12,7 +13,15 @@ import { outerProcessIds } from "../system/process-table.ts";
 import { interruptSignal, type Terminal } from "../system/terminal.ts";
 import { planTopology } from "../topology.ts";
 import type { Command } from "./command.ts";
-import { FLANNELD_FLAG, JSON_FLAG, NAME_FLAG, type ParsedFlags, parseFlags } from "./flags.ts";
+import {
+  DRIVER_FLAG,
+  driverOf,
+  FLANNELD_FLAG,
+  JSON_FLAG,
+  NAME_FLAG,
+  type ParsedFlags,
+  parseFlags,
+} from "./flags.ts";
 import { runDirectoryOf } from "./open-lab.ts";
 import { formatNodes, nodeDocument } from "./status-text.ts";
 
@@ -53,6 +62,7 @@ export const up: Command = {
       value: EXPECTATIONS.join("|"),
       help: "which pods must reach each other (default all)",
     },
+    driver: DRIVER_FLAG,
     name: NAME_FLAG,
     timeout: { type: "string", value: "SECONDS", help: "give up after this long (default 60)" },
     "no-install": { type: "boolean", help: "do not install missing system packages" },
@@ -70,8 +80,12 @@ export const up: Command = {
     };
     const checked = await ensureRequirements({
       install: !flags.isOn("no-install"),
-      // Another flanneld brings what it needs with it.
-      ...(runsOwnAgent(options) ? {} : { requirements: LAB_REQUIREMENTS }),
+      requirements: [
+        ...LAB_REQUIREMENTS,
+        // Another flanneld brings what it needs with it.
+        ...(runsOwnAgent(options) ? COMPILER_REQUIREMENTS : []),
+        ...requirementsOfDriver(options.driver),
+      ],
       say: terminal.error,
     });
     say({ step: "doctor", ...checked });
@@ -99,6 +113,7 @@ function optionsOf(flags: ParsedFlags): LabOptions {
   const expect = EXPECTATIONS.find((candidate) => candidate === flags.text("expect"));
   const timeoutSeconds = flags.number("timeout");
   const name = flags.text("name");
+  const driver = driverOf(flags);
   const networkConfigText = networkConfigTextOf(flags);
   if (expect === undefined && flags.text("expect") !== undefined) {
     throw new LabError("usage", `--expect wants one of ${EXPECTATIONS.join(", ")}`);
@@ -107,6 +122,7 @@ function optionsOf(flags: ParsedFlags): LabOptions {
     {
       ...networkWishesOf(flags),
       ...(name === undefined ? {} : { name }),
+      ...(driver === undefined ? {} : { driver }),
       ...(nodes === undefined ? {} : { nodes }),
       ...(segments === undefined ? {} : { segments }),
       ...(networkConfigText === undefined ? {} : { networkConfigText }),

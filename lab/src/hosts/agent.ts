@@ -1,7 +1,14 @@
 import { LabError } from "../errors.ts";
 import type { HostState } from "../lab.ts";
 import type { Clock } from "../system/clock.ts";
-import { type ExitStatus, type RunningProcess, startLogged } from "../system/processes.ts";
+import type { ExitStatus, RunningProcess } from "../system/processes.ts";
+
+interface AgentOptions {
+  readonly startProcess: (environment: Readonly<Record<string, string>>) => Promise<RunningProcess>;
+  readonly clock: Clock;
+  readonly onStart: (pid: number) => void;
+  readonly onExit: (status: ExitStatus) => void;
+}
 
 /**
  * The flanneld of one host: noticed when it ends, never restarted by itself.
@@ -11,8 +18,7 @@ import { type ExitStatus, type RunningProcess, startLogged } from "../system/pro
  *        └──── killed by us ┘        start ◄───────────┘
  */
 export class Agent {
-  readonly #argv: readonly string[];
-  readonly #logFile: string;
+  readonly #startProcess: AgentOptions["startProcess"];
   readonly #clock: Clock;
   readonly #onStart: (pid: number) => void;
   readonly #onExit: (status: ExitStatus) => void;
@@ -24,15 +30,8 @@ export class Agent {
     how: "not started",
   };
 
-  constructor(options: {
-    readonly argv: readonly string[];
-    readonly logFile: string;
-    readonly clock: Clock;
-    readonly onStart: (pid: number) => void;
-    readonly onExit: (status: ExitStatus) => void;
-  }) {
-    this.#argv = options.argv;
-    this.#logFile = options.logFile;
+  constructor(options: AgentOptions) {
+    this.#startProcess = options.startProcess;
     this.#clock = options.clock;
     this.#onStart = options.onStart;
     this.#onExit = options.onExit;
@@ -58,7 +57,7 @@ export class Agent {
     }
     this.#stopping = false;
     this.#startedMs = this.#clock.nowMs();
-    const started = await startLogged(this.#argv, { logFile: this.#logFile, environment });
+    const started = await this.#startProcess(environment);
     this.#process = started;
     this.#onStart(started.pid);
     void started.exited.then((status) => {

@@ -18,9 +18,8 @@ import {
 } from "../topology.ts";
 import { Agent } from "./agent.ts";
 import { type Anchor, openAnchor } from "./anchor.ts";
+import type { HostDriver, HostPlace } from "./host-driver.ts";
 import {
-  ANCHOR_SCRIPT,
-  endpointBatch,
   POD_ANCHOR_SCRIPT,
   podAddresses,
   podBatch,
@@ -33,7 +32,7 @@ import {
 const STARTING_POLL_MS = 20;
 const READY_POLL_MS = 200;
 
-/** Entering a mount namespace leads to its root; relative paths in `--flanneld` mean the caller's directory. */
+/** Entering a host leads to its root; relative paths in `--flanneld` mean the caller's directory. */
 const AT_DIRECTORY = 'cd "$0" && exec "$@"';
 
 /** Is told what becomes of the hosts of a lab. */
@@ -56,6 +55,7 @@ export interface HostObserver {
 
 /** What a lab lends to its hosts. */
 export interface HostDeps {
+  readonly driver: HostDriver;
   readonly runDirectory: string;
   readonly options: LabOptions;
   readonly clock: Clock;
@@ -68,7 +68,7 @@ interface Pod {
   readonly file: SubnetFile;
 }
 
-/** One host: its namespaces, its agent, and the pod that follows what the agent says in subnet.env. */
+/** One host: the place it lives in, its agent, and the pod that follows what the agent says in subnet.env. */
 export class LabHost {
   readonly anchor: Anchor;
   readonly files: HostFiles;
@@ -88,27 +88,27 @@ export class LabHost {
 
   private constructor(
     plan: HostPlan,
-    anchor: Anchor,
+    place: HostPlace,
     files: HostFiles,
     { options, clock, chronicle, observer }: HostDeps,
   ) {
     this.#plan = plan;
-    this.anchor = anchor;
+    this.anchor = place;
     this.files = files;
     this.#clock = clock;
     this.#observer = observer;
     this.#staleVersion = fileVersion(files.subnetFile);
+    const argv = [
+      "sh",
+      "-c",
+      AT_DIRECTORY,
+      options.workingDirectory,
+      ...agentCommandOf(options.agents, plan.name).argv,
+      `--etcd-endpoints=${STORE_ENDPOINT}`,
+      `--iface=${EXTERNAL_INTERFACE}`,
+    ];
     this.#agent = new Agent({
-      argv: anchor.enter([
-        "sh",
-        "-c",
-        AT_DIRECTORY,
-        options.workingDirectory,
-        ...agentCommandOf(options.agents, plan.name).argv,
-        `--etcd-endpoints=${STORE_ENDPOINT}`,
-        `--iface=${EXTERNAL_INTERFACE}`,
-      ]),
-      logFile: files.agentLog,
+      startProcess: (environment) => place.start(argv, environment),
       clock,
       onStart: (pid) => {
         chronicle.add({ type: "agent-started", host: plan.name, pid });
@@ -127,12 +127,12 @@ export class LabHost {
     });
   }
 
-  /** Makes the namespaces and the link. The agent is not started; the link is not plugged in. */
+  /** Makes the place it lives in and the link. The agent is not started; the link is not plugged in. */
   static async open(plan: HostPlan, deps: HostDeps): Promise<LabHost> {
     const files = hostFiles(deps.runDirectory, plan.name);
     makeDirectory(files.run);
-    const anchor = await openAnchor(ANCHOR_SCRIPT, [plan.name, files.run, endpointBatch(plan)]);
-    const host = new LabHost(plan, anchor, files, deps);
+    const place = await deps.driver.makePlace(plan, files);
+    const host = new LabHost(plan, place, files, deps);
     await deps.observer?.hostOpened(host);
     host.#following = host.#follow();
     return host;

@@ -18,6 +18,7 @@ export const EVENT_SHAPES: EventShapes = {
     wallClock: text,
     run: text,
     repetition: optional(members({ number: count, of: count })),
+    driver: optional(text),
     seed: optional(count),
     watched: texts,
     scenario: members<EventOf<"run-started">["scenario"]>({

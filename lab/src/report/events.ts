@@ -45,6 +45,8 @@ export interface RunStarted extends Timed {
   readonly run: string;
   /** Absent where the scenario was to be run only once. */
   readonly repetition?: Repetition;
+  /** What `--driver` said that hosts are; absent where it was not given: namespaces. */
+  readonly driver?: string;
   /** Absent where chance has no part. */
   readonly seed?: number;
   /** Ids of the invariants that witnesses watch while the run goes on; empty: its expectations alone speak. */

@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  realpathSync,
   readSync,
   renameSync,
   rmdirSync,
@@ -22,7 +23,7 @@ import { SEARCH_PATH } from "./machine.ts";
 /** The only place of the lab that touches files. Absence is a value; every other failure is thrown. */
 
 const ABSENT = new Set(["ENOENT", "ENOTDIR", "ESRCH"]);
-const LINK_UNSEEN = new Set([...ABSENT, "EACCES", "EPERM"]);
+const LINK_UNSEEN = new Set([...ABSENT, "EACCES", "EPERM", "EINVAL"]);
 const UNUSABLE = new Set([...ABSENT, "EACCES"]);
 const MAX_READ_BYTES = 1024 * 1024;
 const PRIVATE_DIRECTORY = 0o700;
@@ -94,7 +95,19 @@ export function listDirectory(path: string): string[] {
   return unlessAbsent(() => readdirSync(path)) ?? [];
 }
 
-/** Where a link points; undefined when there is none, or one that we may not see (a stranger's in /proc). */
+/** Paths of the directories in a directory; empty when there is none. */
+export function listDirectories(path: string): string[] {
+  return (unlessAbsent(() => readdirSync(path, { withFileTypes: true })) ?? [])
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => join(path, name));
+}
+
+/** A path that is there, without links in it. */
+export function realPath(path: string): string {
+  return realpathSync(path);
+}
+
+/** Where a link points; undefined when it is none, there is none, or one that we may not see (a stranger's in /proc). */
 export function readLink(path: string): string | undefined {
   return unlessAbsent(() => readlinkSync(path), LINK_UNSEEN);
 }

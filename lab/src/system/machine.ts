@@ -1,4 +1,4 @@
-import { availableParallelism, release, totalmem, type } from "node:os";
+import { availableParallelism, release, tmpdir, totalmem, type } from "node:os";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { MachineFacts } from "../report/events.ts";
@@ -18,6 +18,11 @@ export function ownProcessId(): number {
 /** The Node that runs us, for programs that need one. */
 export function nodeProgram(): string {
   return process.execPath;
+}
+
+/** For what is gone again when the command ends. */
+export function temporaryDirectory(): string {
+  return tmpdir();
 }
 
 /** What a run was made on. */
@@ -42,6 +47,11 @@ export function environmentVariable(name: string): string | undefined {
 /** Where run directories are: TWILL_LAB_DIR, or `.lab` where the command is run. Absolute. */
 export function labsDirectory(): string {
   return resolve(environmentVariable("TWILL_LAB_DIR") ?? ".lab");
+}
+
+/** The clone that this program is part of. */
+export function repositoryDirectory(): string {
+  return fileURLToPath(new URL("../../..", import.meta.url)).replace(/\/$/u, "");
 }
 
 /** This repository's own agent, as a command line. It is started, never imported. */

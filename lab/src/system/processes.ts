@@ -41,7 +41,12 @@ const SIGNAL_EXIT_BASE = 128;
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
 const GENERIC_FAILURE = 1;
 
-const ENVIRONMENT: NodeJS.ProcessEnv = { ...process.env, ...COMPILE_CACHE, PATH: SEARCH_PATH };
+/** What every process of a lab gets: the caller's own, and where programs and compiled code are. */
+export const ENVIRONMENT: NodeJS.ProcessEnv = {
+  ...process.env,
+  ...COMPILE_CACHE,
+  PATH: SEARCH_PATH,
+};
 
 /**
  * Runs a command, in a process group of its own, to its end.

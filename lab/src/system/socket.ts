@@ -14,7 +14,10 @@ export interface Connection {
  * A path to `directory/name` of a few bytes: a unix socket's path holds no more than 108, a run directory's may.
  * Valid while the directory is open.
  */
-function openShortPath(directory: string, name: string): { path: string; close: () => void } {
+export function openShortPath(
+  directory: string,
+  name: string,
+): { path: string; close: () => void } {
   const descriptor = openSync(directory, "r");
   return {
     path: join("/proc/self/fd", String(descriptor), name),

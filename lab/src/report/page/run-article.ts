@@ -59,6 +59,7 @@ function factsOf({ started, endMs }: Story): string {
     ["run", started.run],
     ["began", started.wallClock],
     ["took", `${(endMs / 1000).toFixed(1)} s`],
+    ...(started.driver === undefined ? [] : [["hosts", started.driver] as const]),
     ...(started.seed === undefined ? [] : [["seed", String(started.seed)] as const]),
     ["stands for", started.scenario.invariants.join(" ") || "no invariant"],
     ["watched", started.watched.join(" ") || "no invariant: the expectations alone speak"],

@@ -1,0 +1,27 @@
+import { startLogged } from "../../system/processes.ts";
+import { openAnchor } from "../anchor.ts";
+import type { HostDriverDefinition } from "../host-driver.ts";
+import { ANCHOR_SCRIPT, endpointBatch } from "../link-scripts.ts";
+
+const MADE_OF = "namespaces";
+
+/** Hosts that are network, mount and UTS namespaces over the machine's own files. */
+export const netns: HostDriverDefinition = {
+  requirements: [],
+  refusal: () => undefined,
+  // What namespaces need is what every lab does.
+  examine: async () => MADE_OF,
+  create: () => ({
+    open: async () => MADE_OF,
+    makePlace: async (plan, { run, agentLog }) => {
+      const anchor = await openAnchor(ANCHOR_SCRIPT, [plan.name, run, endpointBatch(plan)]);
+      return {
+        ...anchor,
+        start: (argv, environment) =>
+          startLogged(anchor.enter(argv), { logFile: agentLog, environment }),
+      };
+    },
+  }),
+  // Namespaces end with the last process in them.
+  sweep: async () => undefined,
+};
