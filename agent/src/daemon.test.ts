@@ -205,6 +205,20 @@ test("a node whose kernel refuses the device takes no subnet", async () => {
   expect(await world.keys()).toEqual([]);
 });
 
+test("a kernel whose sysctls cannot be written, as in a container, costs no more than a warning", async () => {
+  const world = new World();
+  await world.configure(VXLAN);
+  const node = world.node();
+  node.kernel.refuse(({ object }) => object.kind === "sysctl", "EROFS");
+  const agent = node.start();
+  await world.clock.advance(60_000);
+  expect(agent.ready).toBe(true);
+  const warned = node.log.lines.filter(({ message }) => message.includes("cannot put sysctl"));
+  expect(warned.map(({ level }) => level)).toEqual(["warn"]);
+  expect(warned[0]?.message).toContain("accept_ra = 0: EROFS");
+  await agent.stop();
+});
+
 test("a node that finds no free subnet leaves no device, but keeps one it found", async () => {
   const world = new World();
   await world.configure('{"Network":"10.42.0.0/28","Backend":{"Type":"vxlan"}}');

@@ -25,7 +25,7 @@ import { keepPublished, keepSubnetFile, writeSubnetFile } from "./daemon-publica
 import type { Publisher } from "./daemon-publication.ts";
 import { Readiness } from "./daemon-readiness.ts";
 import type { Kernel, KernelObject } from "./kernel/kernel.ts";
-import { leftDevices } from "./kernel/reconcile.ts";
+import { isSame, leftDevices } from "./kernel/reconcile.ts";
 import type { SubnetManager } from "./subnet-manager/subnet-manager.ts";
 import type { Clock } from "./system/clock.ts";
 import type { Files } from "./system/files.ts";
@@ -280,7 +280,7 @@ async function makeDevice(
   reconciler: Reconciler,
   kernel: Kernel,
 ): Promise<{ undo(): Promise<void> }> {
-  const { scope } = backend.plan({ own: undefined, peers: [], routes: new Map() });
+  const { scope, objects } = backend.plan({ own: undefined, peers: [], routes: new Map() });
   const found = new Set(linkNames(await kernel.dump(scope)));
   const undo = async (): Promise<void> => {
     const made = (await kernel.dump(scope)).filter(
@@ -290,6 +290,12 @@ async function makeDevice(
   };
   const [refused] = await reconciler.pass();
   if (refused === undefined) return { undo };
+  const actual = await kernel.dump(scope);
+  const areThere = objects
+    .filter((object) => object.kind === "link")
+    .every((link) => actual.some((other) => isSame(other, link)));
+  // In a container /proc/sys may be read-only. What beside the devices is refused is complained of and tried again.
+  if (areThere) return { undo };
   await undo();
   throw refused;
 }
