@@ -1,7 +1,17 @@
 /** What this machine can do, found out by doing it in a namespace that ends with the probe. */
 import { spawnSync } from "node:child_process";
 
-export const NEEDS = ["netns", "vxlan", "etcd", "lab", "wireguard", "ipip", "docker"] as const;
+export const NEEDS = [
+  "netns",
+  "vxlan",
+  "etcd",
+  "lab",
+  "wireguard",
+  "ipip",
+  "docker",
+  "iptables",
+  "nft",
+] as const;
 
 /** Something of the machine that a test can need. */
 export type Need = (typeof NEEDS)[number];
@@ -53,6 +63,15 @@ function linkCanBeCreated(kind: string, remedy: string, ...options: readonly str
   return commandWorks(remedy, "unshare", ...unshareArguments(), ...create);
 }
 
+function commandInNamespace(remedy: string, ...argv: readonly string[]): Capability {
+  const namespaces = capability("netns");
+  if (!namespaces.available) return namespaces;
+  return commandWorks(remedy, "unshare", ...unshareArguments(), ...argv);
+}
+
+const LEGACY_TABLES =
+  "modprobe iptable_nat ip6table_nat, or use a kernel with CONFIG_NETFILTER_XTABLES_LEGACY";
+
 /** The first capability that is missing, or available when none is. */
 function allOf(...capabilities: readonly (() => Capability)[]): Capability {
   for (const probe of capabilities) {
@@ -96,6 +115,34 @@ const PROBES: Record<Need, () => Capability> = {
       "modprobe ipip, or use a kernel with CONFIG_NET_IPIP",
       "local",
       "192.0.2.1",
+    ),
+  iptables: () =>
+    allOf(
+      () =>
+        commandInNamespace(
+          "install iptables (Debian: apt-get install iptables)",
+          "iptables-nft",
+          "-tnat",
+          "-S",
+        ),
+      () =>
+        commandInNamespace(
+          "install iptables (Debian: apt-get install iptables)",
+          "ip6tables-nft",
+          "-tnat",
+          "-S",
+        ),
+      () => commandInNamespace(LEGACY_TABLES, "iptables-legacy", "-tnat", "-S"),
+      () => commandInNamespace(LEGACY_TABLES, "ip6tables-legacy", "-tnat", "-S"),
+    ),
+  nft: () =>
+    commandInNamespace(
+      "install nftables (Debian: apt-get install nftables)",
+      "nft",
+      "add",
+      "table",
+      "ip",
+      "probe",
     ),
   docker: () =>
     process.getuid?.() === 0

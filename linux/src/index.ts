@@ -33,6 +33,8 @@ export {
   changeLink,
   removeLink,
 } from "./link.ts";
+export { type NftablesEvent, NftablesEvents } from "./nftables-events.ts";
+export { NftablesGeneration } from "./nftables-generation.ts";
 export { NetworkNamespace, createNamedNamespace, removeNamedNamespace } from "./namespaces.ts";
 export {
   type Neighbour,

@@ -1,9 +1,8 @@
 import { type AddressState, RTM_DELADDR, RTM_NEWADDR, decodeAddress } from "./address.ts";
-import { type ReaderHandle, loadAddon } from "./addon.ts";
-import { NetlinkError } from "./errors.ts";
 import { type FdbEntryState, decodeFdbEntry } from "./fdb.ts";
+import { KernelEvents, type KernelEventsOptions, type Overrun } from "./kernel-events.ts";
 import { type Link, RTM_DELLINK, RTM_NEWLINK, decodeLink } from "./link.ts";
-import { MessageReader } from "./message-reader.ts";
+import type { MessageReader } from "./message-reader.ts";
 import { type NeighbourEntry, RTM_DELNEIGH, RTM_NEWNEIGH, decodeNeighbour } from "./neighbour.ts";
 import { type NexthopState, RTM_DELNEXTHOP, RTM_NEWNEXTHOP, decodeNexthop } from "./nexthop.ts";
 import { NLM_F_REPLACE } from "./request.ts";
@@ -27,16 +26,15 @@ export type WatchedKind = keyof typeof GROUPS;
 
 const ALL_KINDS: readonly WatchedKind[] = ["link", "address", "route", "neighbour", "nexthop"];
 
-/** Room for events that are not read yet. Source: feasibility measurements, 10,000 neighbours in a burst. */
-const RECEIVE_BUFFER_BYTES = 4 << 20;
-
 interface Change {
   /** `put`: it is there now, new or changed; `remove`: it is gone. */
   readonly kind: "put" | "remove";
 }
 
 /** One thing that happened in the kernel. */
-export type RouteEvent =
+export type RouteEvent = RouteChange | Overrun;
+
+type RouteChange =
   | (Change & { readonly object: "link"; readonly link: Link })
   | (Change & { readonly object: "address"; readonly address: AddressState })
   | (Change & {
@@ -47,100 +45,25 @@ export type RouteEvent =
     })
   | (Change & { readonly object: "neighbour"; readonly neighbour: NeighbourEntry })
   | (Change & { readonly object: "fdb"; readonly fdbEntry: FdbEntryState })
-  | (Change & { readonly object: "nexthop"; readonly nexthop: NexthopState })
-  /** Events were lost: only a dump tells what is there now. */
-  | { readonly kind: "overrun" };
+  | (Change & { readonly object: "nexthop"; readonly nexthop: NexthopState });
 
-export interface RouteEventsOptions {
-  /** Path of the network namespace to watch; absent for the process's own. */
-  readonly namespace?: string;
+export interface RouteEventsOptions extends KernelEventsOptions {
   /** What to watch; absent for everything. */
   readonly kinds?: readonly WatchedKind[];
-  /** Ends the iteration when it aborts. */
-  readonly signal?: AbortSignal;
-  /** Room for events that are not read yet; 4 MiB when absent. */
-  readonly receiveBufferBytes?: number;
 }
 
-/**
- * Changes of one network namespace, as they happen, in batches. Watching begins with `open`, so a
- * dump made after it misses nothing; a thread of its own reads the socket meanwhile. Iterate once;
- * leaving the iteration closes it. Equivalent to `ip monitor`.
- */
-export class RouteEvents implements AsyncIterable<readonly RouteEvent[]> {
-  readonly #handle: ReaderHandle;
-  readonly #signal: AbortSignal | undefined;
-  readonly #close = (): void => this.close();
-  #closed = false;
-  #woken = Promise.withResolvers<void>();
-
-  private constructor(open: (wake: () => void) => ReaderHandle, signal: AbortSignal | undefined) {
-    this.#handle = open(() => this.#woken.resolve());
-    this.#signal = signal;
-    if (signal?.aborted === true) this.close();
-    else signal?.addEventListener("abort", this.#close, { once: true });
-  }
-
+/** Changes of one network namespace, as they happen, in batches. Equivalent to `ip monitor`. */
+export class RouteEvents extends KernelEvents<RouteChange> {
   /** @throws NetlinkError when there is no such namespace, or no right to enter it */
   static open(options: RouteEventsOptions = {}): RouteEvents {
-    const { namespace, kinds = ALL_KINDS, receiveBufferBytes = RECEIVE_BUFFER_BYTES } = options;
+    const { kinds = ALL_KINDS } = options;
     const groups = [...new Set(kinds.flatMap((kind) => [...GROUPS[kind]]))];
-    return new RouteEvents((wake) => {
-      const handle = loadAddon().openReader(
-        NETLINK_ROUTE,
-        namespace ?? null,
-        groups,
-        receiveBufferBytes,
-        wake,
-      );
-      if (typeof handle !== "number") return handle;
-      const where = namespace === undefined ? "" : ` in ${namespace}`;
-      throw new NetlinkError(`watch ${kinds.join(", ")} changes${where}`, handle);
-    }, options.signal);
-  }
-
-  /** Ends the thread and the iteration. */
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#signal?.removeEventListener("abort", this.#close);
-    loadAddon().closeReader(this.#handle);
-    this.#woken.resolve();
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  /** @throws NetlinkError when the socket can be read no more */
-  async *[Symbol.asyncIterator](): AsyncGenerator<readonly RouteEvent[], void> {
-    try {
-      while (!this.#closed) {
-        // Made anew before taking, so that no wake-up between the two is lost.
-        this.#woken = Promise.withResolvers<void>();
-        const batch = this.#take();
-        if (batch.length > 0) yield batch;
-        else await this.#woken.promise;
-      }
-    } finally {
-      this.close();
-    }
-  }
-
-  #take(): readonly RouteEvent[] {
-    const { bytes, overrun, errno } = loadAddon().takeEvents(this.#handle);
-    if (errno !== 0) throw new NetlinkError("read kernel events", errno);
-    const events: RouteEvent[] = overrun ? [{ kind: "overrun" }] : [];
-    const message = new MessageReader(bytes);
-    while (message.next()) {
-      const event = decodeEvent(message);
-      if (event !== undefined) events.push(event);
-    }
-    return events;
+    const what = `${kinds.join(", ")} changes`;
+    return new RouteEvents({ protocol: NETLINK_ROUTE, groups, what, decode: decodeEvent }, options);
   }
 }
 
-function decodeEvent(message: MessageReader): RouteEvent | undefined {
+function decodeEvent(message: MessageReader): RouteChange | undefined {
   switch (message.type) {
     case RTM_NEWLINK:
       return linkEvent("put", message);
@@ -169,31 +92,31 @@ function decodeEvent(message: MessageReader): RouteEvent | undefined {
 
 type ChangeKind = Change["kind"];
 
-function linkEvent(kind: ChangeKind, message: MessageReader): RouteEvent | undefined {
+function linkEvent(kind: ChangeKind, message: MessageReader): RouteChange | undefined {
   const link = decodeLink(message);
   return link && { kind, object: "link", link };
 }
 
-function addressEvent(kind: ChangeKind, message: MessageReader): RouteEvent | undefined {
+function addressEvent(kind: ChangeKind, message: MessageReader): RouteChange | undefined {
   const address = decodeAddress(message);
   return address && { kind, object: "address", address };
 }
 
-function routeEvent(kind: ChangeKind, message: MessageReader): RouteEvent | undefined {
+function routeEvent(kind: ChangeKind, message: MessageReader): RouteChange | undefined {
   const route = isCloned(message) ? undefined : decodeRoute(message);
   if (route === undefined) return undefined;
   const replaces = kind === "put" && (message.flags & NLM_F_REPLACE) !== 0;
   return { kind, object: "route", route, ...(replaces ? { replaces } : {}) };
 }
 
-function neighbourEvent(kind: ChangeKind, message: MessageReader): RouteEvent | undefined {
+function neighbourEvent(kind: ChangeKind, message: MessageReader): RouteChange | undefined {
   const neighbour = decodeNeighbour(message);
   if (neighbour !== undefined) return { kind, object: "neighbour", neighbour };
   const fdbEntry = decodeFdbEntry(message);
   return fdbEntry && { kind, object: "fdb", fdbEntry };
 }
 
-function nexthopEvent(kind: ChangeKind, message: MessageReader): RouteEvent | undefined {
+function nexthopEvent(kind: ChangeKind, message: MessageReader): RouteChange | undefined {
   const nexthop = decodeNexthop(message);
   return nexthop && { kind, object: "nexthop", nexthop };
 }
