@@ -73,10 +73,16 @@ export default {
       `^(agent/src/(core|subnet-manager)/|${system}|node_modules/)|(^|/)(fs|url|path|crypto)$`,
     ),
     only(
+      "traffic-manager-sees-programs",
+      "rules are made by programs of the machine; kernel, leases and backends are not its business",
+      "^agent/src/traffic-manager/",
+      `^(agent/src/(core|traffic-manager)/|${system})`,
+    ),
+    only(
       "daemon-sees-ports",
       "the life of an agent runs in the simulation as it runs on a node",
       "^agent/src/daemon",
-      `^(agent/src/(core/|daemon|together\\.ts|kernel/(kernel|reconcile)\\.ts|backends/backend\\.ts|subnet-manager/subnet-manager\\.ts)|${system})`,
+      `^(agent/src/(core/|daemon|together\\.ts|kernel/(kernel|reconcile)\\.ts|backends/backend\\.ts|subnet-manager/subnet-manager\\.ts|traffic-manager/traffic-manager\\.ts)|${system})`,
     ),
     never(
       "only-main-knows-all",

@@ -26,6 +26,8 @@ export interface Publisher {
   readonly log: Log;
   readonly subnetFile: string;
   readonly config: NetworkConfig;
+  /** Whether this node masquerades its pods' packets, which others then need not. */
+  readonly ipMasq: boolean;
   /** As it was acquired. */
   readonly lease: Lease;
   /** The backend for the external interface as it is. */
@@ -36,11 +38,11 @@ export interface Publisher {
 
 /** Writes subnet.env, again and again until it is written: without it no pod can start. */
 export async function writeSubnetFile(
-  { files, clock, log, subnetFile, config, lease }: Publisher,
+  { files, clock, log, subnetFile, config, lease, ipMasq }: Publisher,
   { mtu }: Pick<Backend, "mtu">,
   signal: AbortSignal,
 ): Promise<void> {
-  const text = formatSubnetFile({ config, subnets: lease.subnets, mtu, ipMasq: false });
+  const text = formatSubnetFile({ config, subnets: lease.subnets, mtu, ipMasq });
   for (let said = false; ; said = true) {
     try {
       await files.writeAtomically(subnetFile, text, SUBNET_FILE_MODE);

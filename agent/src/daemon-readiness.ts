@@ -5,7 +5,9 @@ export type Hindrance =
   /** The store has our lease no more (invariant B1). */
   | "lease missing"
   /** Another lease has the public address that this node has now. */
-  | "address taken";
+  | "address taken"
+  /** Pods are to be masqueraded, and no rule for it could be made yet. */
+  | "not masquerading";
 
 /** Ready as long as nothing hinders it. */
 export class Readiness {

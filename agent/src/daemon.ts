@@ -24,6 +24,8 @@ import type { Predecessor, Reconciler } from "./daemon-loop.ts";
 import { keepPublished, keepSubnetFile, writeSubnetFile } from "./daemon-publication.ts";
 import type { Publisher } from "./daemon-publication.ts";
 import { Readiness } from "./daemon-readiness.ts";
+import { openRuleKeeper } from "./daemon-rules.ts";
+import type { RuleKeeper, RuleOptions } from "./daemon-rules.ts";
 import type { Kernel, KernelObject } from "./kernel/kernel.ts";
 import { isSame, leftDevices } from "./kernel/reconcile.ts";
 import type { SubnetManager } from "./subnet-manager/subnet-manager.ts";
@@ -32,12 +34,15 @@ import type { Files } from "./system/files.ts";
 import type { Log } from "./system/log.ts";
 import type { Random } from "./system/random.ts";
 import { together } from "./together.ts";
+import type { TrafficManager } from "./traffic-manager/traffic-manager.ts";
 
 export interface DaemonPorts {
   readonly subnetManager: SubnetManager;
   readonly kernel: Kernel;
   /** By `BackendDefinition.type`. */
   readonly backends: ReadonlyMap<string, BackendDefinition>;
+  /** Who holds the rules that the network config asks for; absent where nobody does, and then there are none. */
+  readonly openTrafficManager?: (config: NetworkConfig) => TrafficManager;
   readonly files: Files;
   readonly clock: Clock;
   readonly random: Random;
@@ -47,6 +52,8 @@ export interface DaemonPorts {
 export interface DaemonOptions {
   readonly interfaceWishes: InterfaceWishes;
   readonly subnetFile: string;
+  /** None when absent. */
+  readonly rules?: RuleOptions;
   /** Told whenever readiness changes. */
   readonly onReady: (ready: boolean) => void;
 }
@@ -144,11 +151,37 @@ async function serve(
 
   const readiness = new Readiness(options.onReady);
   const onHeld = (held: boolean): void => readiness.set("lease missing", !held);
-  const life = { config, reconciler, lease, present, readiness };
+  const rules = openRules(options, ports, { config, lease, previous: previous.networks });
+  const life = {
+    config,
+    reconciler,
+    lease,
+    present,
+    readiness,
+    rules,
+    ipMasq: options.rules?.masquerade === true,
+  };
   await together(signal, [
     (stop) => subnetManager.keepLease(lease, onHeld, stop),
     (stop) => followPeers(options.subnetFile, ports, life, stop),
   ]);
+}
+
+/** Undefined where nobody holds rules. */
+function openRules(
+  { rules: options }: DaemonOptions,
+  { openTrafficManager, clock, log }: DaemonPorts,
+  node: {
+    readonly config: NetworkConfig;
+    readonly lease: Lease;
+    readonly previous: PreviousSubnets["networks"];
+  },
+): RuleKeeper | undefined {
+  const trafficManager = openTrafficManager?.(node.config);
+  if (trafficManager === undefined || options === undefined) return undefined;
+  const previousNetworks = Object.values(node.previous);
+  const room = log.child({ room: "traffic-manager" });
+  return openRuleKeeper({ ...node, trafficManager, previousNetworks, options, clock, log: room });
 }
 
 /** By its marks: the networks of subnet.env, devices named and addressed as flannel's are, routes of the shape that flannel gives them. */
@@ -182,6 +215,8 @@ interface Life {
   readonly lease: Lease;
   readonly present: Latest<Backend>;
   readonly readiness: Readiness;
+  readonly rules: RuleKeeper | undefined;
+  readonly ipMasq: boolean;
 }
 
 /** The part of the life that begins with the first whole list of peers. */
@@ -191,7 +226,7 @@ async function followPeers(
   life: Life,
   signal: AbortSignal,
 ): Promise<void> {
-  const { reconciler } = life;
+  const { reconciler, readiness, rules } = life;
   const firstPeers = Promise.withResolvers<void>();
   await together(signal, [
     async (stop) => {
@@ -208,10 +243,15 @@ async function followPeers(
       stop.throwIfAborted();
     },
     async (stop) => {
-      await firstPeers.promise;
-      stop.throwIfAborted();
-      // Refused changes of single peers keep nobody from being ready: the loop goes on trying them.
-      await reconciler.pass();
+      const program = async (): Promise<void> => {
+        await firstPeers.promise;
+        stop.throwIfAborted();
+        // Refused changes of single peers keep nobody from being ready: the loop goes on trying them.
+        await reconciler.pass();
+      };
+      // Pods that come to be once subnet.env is there find their rules, or the node is not ready.
+      const [stands = true] = await Promise.all([rules?.first(stop), program()]);
+      readiness.set("not masquerading", !stands);
       await publish(subnetFile, ports, life, stop);
     },
   ]);
@@ -239,6 +279,7 @@ async function publish(
   ports.log.info({}, "Running backend.");
   await together(signal, [
     (stop) => life.reconciler.run(stop),
+    async (stop) => life.rules?.run(() => readiness.set("not masquerading", false), stop),
     (stop) => keepSubnetFile(publisher, backend, stop),
     (stop) => keepPublished(publisher, stop),
   ]);

@@ -48,12 +48,16 @@ export function parseGoFlags(words: readonly string[], flags: readonly Flag[]): 
 function checkValue(flag: Flag, value: string): void {
   const bad =
     (flag.type === "integer" && parseGoInteger(value) === undefined) ||
-    (flag.type === "boolean" && !/^(1|t|T|TRUE|true|True|0|f|F|FALSE|false|False)$/.test(value));
+    (flag.type === "boolean" && !isGoBoolean(value));
   if (bad)
     throw new AgentError(
       "options-invalid",
       `invalid value ${JSON.stringify(value)} for flag -${flag.name}: parse error`,
     );
+}
+
+export function isGoBoolean(text: string): boolean {
+  return parseGoBoolean(text) || /^(0|f|F|FALSE|false|False)$/.test(text);
 }
 
 export function parseGoBoolean(text: string): boolean {

@@ -3,13 +3,16 @@
 import { readFileSync } from "node:fs";
 import { flushCompileCache } from "node:module";
 import { NetlinkKernel } from "./kernel/netlink-kernel.ts";
+import { openRuleGeneration, watchRules } from "./kernel/netlink-rules.ts";
 import { runAgent } from "./run-agent.ts";
 import { openEtcdSubnetManager } from "./subnet-manager/etcd/index.ts";
 import { CryptoRandom } from "./system/crypto-random.ts";
+import { NodeCommand } from "./system/node-command.ts";
 import { NodeFiles } from "./system/node-files.ts";
 import { keepHeapSmall } from "./system/small-heap.ts";
 import type { Log } from "./system/log.ts";
 import { SystemClock } from "./system/system-clock.ts";
+import { openTrafficManager } from "./traffic-manager/firewalls.ts";
 
 /** A stop that hangs is cut short (invariant E4); leases and data path are kept either way. */
 const STOP_LIMIT_MS = 1_500;
@@ -29,6 +32,13 @@ const exitCode = await runAgent(
   {
     openSubnetManager: openEtcdSubnetManager,
     openKernel: () => NetlinkKernel.open(),
+    openTrafficManager: ({ signal, ...options }) =>
+      openTrafficManager({
+        ...options,
+        command: new NodeCommand({ signal }),
+        watchRules,
+        ruleGeneration: openRuleGeneration(),
+      }),
     files: new NodeFiles(),
     clock: new SystemClock(),
     random: new CryptoRandom(),

@@ -2,15 +2,20 @@ import { expect } from "vitest";
 import * as registry from "./backends/registry.ts";
 import type { InterfaceWishes } from "./core/external-interface.ts";
 import type { Cidr } from "./core/ip.ts";
+import type { NetworkConfig } from "./core/network-config.ts";
 import { runDaemon } from "./daemon.ts";
 import { MemoryKernel } from "./kernel/memory-kernel.ts";
 import { EtcdSubnetManager } from "./subnet-manager/etcd/etcd-subnet-manager.ts";
 import { MemoryDatabase } from "./subnet-manager/etcd/memory-database.ts";
 import { MemoryStore } from "./subnet-manager/etcd/memory-store.ts";
+import type { Log } from "./system/log.ts";
 import { ManualClock } from "./system/manual-clock.ts";
 import { MemoryFiles } from "./system/memory-files.ts";
 import { MemoryLog } from "./system/memory-log.ts";
 import { SeededRandom } from "./system/seeded-random.ts";
+import { openTrafficManager } from "./traffic-manager/firewalls.ts";
+import type { MemoryFirewalls } from "./traffic-manager/memory-firewalls.ts";
+import type { TrafficManager } from "./traffic-manager/traffic-manager.ts";
 
 export const SUBNET_FILE = "/run/flannel/subnet.env";
 export const VXLAN = '{"Network":"10.42.0.0/16","Backend":{"Type":"vxlan"}}';
@@ -46,6 +51,8 @@ export class Node {
   readonly kernel: MemoryKernel = new MemoryKernel();
   readonly files: MemoryFiles = new MemoryFiles();
   readonly log: MemoryLog = new MemoryLog();
+  /** With them its agents are started with `-ip-masq`; without, they make no rules. */
+  firewalls: MemoryFirewalls | undefined;
   readonly #world: World;
   readonly #number: number;
   #starts = 0;
@@ -66,6 +73,22 @@ export class Node {
   }
 }
 
+/** As `flanneld -ip-masq`. */
+const RULES = { masquerade: true, forward: true, fullyRandom: true, resyncSeconds: 5 };
+
+/** Firewalls that nobody hears of. */
+function overMemory(command: MemoryFirewalls, log: Log): (config: NetworkConfig) => TrafficManager {
+  const news = {
+    async *watchRules(signal: AbortSignal): AsyncGenerator<readonly never[], void, undefined> {
+      await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+      yield [];
+    },
+    ruleGeneration: () => undefined,
+  };
+  return ({ enableNftables }) =>
+    openTrafficManager({ ...news, usesNftables: enableNftables, command, log });
+}
+
 export class Agent {
   ready = false;
   readonly ended: Promise<unknown>;
@@ -80,6 +103,7 @@ export class Agent {
     const random = new SeededRandom(seed);
     const store = new MemoryStore({ clock: world.clock, database: world.database });
     this.store = store;
+    const { firewalls } = node;
     const ports = {
       subnetManager: new EtcdSubnetManager(store, {
         prefix: "/coreos.com/network",
@@ -89,12 +113,14 @@ export class Agent {
       }),
       kernel: node.kernel,
       backends: new Map(Object.values(registry).map((one) => [one.type, one])),
+      ...(firewalls === undefined ? {} : { openTrafficManager: overMemory(firewalls, node.log) }),
       files: node.files,
       clock: world.clock,
       random,
       log: node.log,
     };
     const options = {
+      ...(firewalls === undefined ? {} : { rules: RULES }),
       interfaceWishes: {
         names: ["eth0"],
         patterns: [],

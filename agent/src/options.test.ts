@@ -24,6 +24,10 @@ test("without flags every option has the reference's default", () => {
     publicIpv6: "",
     subnetFile: "/run/flannel/subnet.env",
     renewMarginMinutes: 60,
+    ipMasq: false,
+    fullyRandomDisabled: false,
+    forwardRules: true,
+    rulesResyncSeconds: 5,
     healthIp: "0.0.0.0",
     healthPort: 0,
     verbosity: 0,
@@ -62,6 +66,24 @@ test("an unreadable variable leaves the default in place and says so", () => {
   expect(given.warnings).toEqual(["FLANNELD_V is not an integer, using 0"]);
 });
 
+test.each([
+  [["-ip-masq"], {}, { ipMasq: true }],
+  [["--ip-masq=false"], { FLANNELD_IP_MASQ: "true" }, { ipMasq: false }],
+  [[], { FLANNELD_IP_MASQ: "T" }, { ipMasq: true }],
+  [["-ip-masq-fully-random-disable"], {}, { fullyRandomDisabled: true }],
+  [["-iptables-forward-rules=f"], {}, { forwardRules: false }],
+  [[], { FLANNELD_IPTABLES_FORWARD_RULES: "0" }, { forwardRules: false }],
+  [["-iptables-resync", "0x1e"], {}, { rulesResyncSeconds: 30 }],
+])("of rules %j with the variables %j say %j", (words, environment, expected) => {
+  expect(options(words, environment)).toMatchObject(expected);
+});
+
+test("an unreadable boolean variable leaves the default in place and says so", () => {
+  const given = options([], { FLANNELD_IPTABLES_FORWARD_RULES: "maybe" });
+  expect(given.forwardRules).toBe(true);
+  expect(given.warnings).toEqual(["FLANNELD_IPTABLES_FORWARD_RULES is not a boolean, using true"]);
+});
+
 test("words after the first that is no flag are ignored as in Go, but named", () => {
   const given = options(["-v=1", "eth0", "--etcd-prefix=/lost"]);
   expect(given.etcdPrefix).toBe("/coreos.com/network");
@@ -79,6 +101,11 @@ test.each([
   [["-=x"], "bad flag syntax: -=x"],
   [["-subnet-lease-renew-margin=0"], "out of acceptable range 1 to 1439"],
   [["-subnet-lease-renew-margin=1440"], "out of acceptable range 1 to 1439"],
+  [["-iptables-resync=0"], "out of acceptable range 1 to 86400"],
+  [["-iptables-resync=86401"], "out of acceptable range 1 to 86400"],
+  [["-iptables-resync=5s"], 'invalid value "5s" for flag -iptables-resync: parse error'],
+  [["-ip-masq=yes"], 'invalid value "yes" for flag -ip-masq: parse error'],
+  [["-iptables-forward-rules=2"], 'invalid value "2" for flag -iptables-forward-rules'],
   [["-healthz-port=70000"], "out of acceptable range"],
   [["-etcd-endpoints=http://a:1, http://b:2"], 'invalid value " http://b:2"'],
   [["-etcd-endpoints="], "for flag -etcd-endpoints"],

@@ -3,7 +3,7 @@
  * Syntax, names and defaults are the reference's (spec 01 section 1); ours are marked.
  */
 import { AgentError } from "./core/errors.ts";
-import { parseGoBoolean, parseGoFlags, parseGoInteger } from "./go-flags.ts";
+import { isGoBoolean, parseGoBoolean, parseGoFlags, parseGoInteger } from "./go-flags.ts";
 
 interface FlagRow {
   readonly name: string;
@@ -80,12 +80,36 @@ const TABLE = [
     fallback: "60",
     help: "minutes before the end of the lease at which it is renewed, 1 to 1439",
   },
+  {
+    name: "ip-masq",
+    type: "boolean",
+    fallback: "false",
+    help: "masquerade what pods send to the outside",
+  },
+  {
+    name: "ip-masq-fully-random-disable",
+    type: "boolean",
+    fallback: "false",
+    help: "do not draw the source ports of masqueraded connections at random",
+  },
   { name: "healthz-ip", type: "string", fallback: "0.0.0.0", help: "address of the health server" },
   {
     name: "healthz-port",
     type: "integer",
     fallback: "0",
     help: "port of the health server, 0 for none",
+  },
+  {
+    name: "iptables-resync",
+    type: "integer",
+    fallback: "5",
+    help: "seconds from one look at the rules of the firewall to the next, 1 to 86400; at least 10 are between them where the kernel tells of changes",
+  },
+  {
+    name: "iptables-forward-rules",
+    type: "boolean",
+    fallback: "true",
+    help: "let packets from and to pods through the firewall",
   },
   { name: "v", type: "integer", fallback: "0", help: "log verbosity: 1 and more show every call" },
   { name: "version", type: "boolean", fallback: "false", help: "print the version and exit" },
@@ -116,6 +140,11 @@ export interface Options {
   readonly publicIpv6: string;
   readonly subnetFile: string;
   readonly renewMarginMinutes: number;
+  /** Whether pods' packets to the outside are masqueraded, and whether without drawn source ports. */
+  readonly ipMasq: boolean;
+  readonly fullyRandomDisabled: boolean;
+  readonly forwardRules: boolean;
+  readonly rulesResyncSeconds: number;
   readonly healthIp: string;
   /** 0 for no server. */
   readonly healthPort: number;
@@ -155,6 +184,8 @@ export function parseOptions(
     // As the reference: an unreadable variable leaves the default in place (spec 01 section 1.3).
     if (row.type === "integer" && parseGoInteger(text) === undefined)
       warnings.push(`${variableName(row.name)} is not an integer, using ${row.fallback}`);
+    else if (row.type === "boolean" && !isGoBoolean(text))
+      warnings.push(`${variableName(row.name)} is not a boolean, using ${row.fallback}`);
     else values.set(row.name, [text]);
   }
   const options = readOptions(values);
@@ -175,6 +206,7 @@ function readOptions(values: ReadonlyMap<string, readonly string[]>): Omit<Optio
   const list = (name: Name): readonly string[] => values.get(name) ?? [];
   const text = (name: Name): string => list(name).at(-1) ?? fallback(name);
   const integer = (name: Name): number => parseGoInteger(text(name)) ?? 0;
+  const boolean = (name: Name): boolean => parseGoBoolean(text(name));
   if ((text("etcd-keyfile") === "") !== (text("etcd-certfile") === ""))
     throw new AgentError(
       "options-invalid",
@@ -200,6 +232,10 @@ function readOptions(values: ReadonlyMap<string, readonly string[]>): Omit<Optio
       1,
       1439,
     ),
+    ipMasq: boolean("ip-masq"),
+    fullyRandomDisabled: boolean("ip-masq-fully-random-disable"),
+    forwardRules: boolean("iptables-forward-rules"),
+    rulesResyncSeconds: inRange("iptables-resync", integer("iptables-resync"), 1, 86_400),
     healthIp: text("healthz-ip"),
     healthPort: Math.max(0, inRange("healthz-port", integer("healthz-port"), -65_535, 65_535)),
     verbosity: integer("v"),

@@ -14,6 +14,7 @@ import { HealthServer } from "./system/health-server.ts";
 import { openLog } from "./system/pino-log.ts";
 import type { Log } from "./system/log.ts";
 import type { Random } from "./system/random.ts";
+import type { TrafficManager } from "./traffic-manager/traffic-manager.ts";
 
 const EXIT_OPERATING_ERROR = 1;
 const EXIT_BAD_FLAGS = 2;
@@ -24,8 +25,17 @@ export interface Adapters {
   /** @throws AgentError "kernel-refused" */
   readonly openKernel: () => Kernel & AsyncDisposable;
   readonly files: Files;
+  readonly openTrafficManager: (options: TrafficManagerOptions) => TrafficManager;
   readonly clock: Clock;
   readonly random: Random;
+}
+
+export interface TrafficManagerOptions {
+  /** Else iptables carries the rules. */
+  readonly usesNftables: boolean;
+  readonly log: Log;
+  /** Ends what still runs when it aborts. */
+  readonly signal: AbortSignal;
 }
 
 export type SubnetManagerOptions = Parameters<typeof openEtcdSubnetManager>[0];
@@ -90,8 +100,9 @@ async function run(
   options: Options,
   log: Log,
   surroundings: Surroundings,
-  { openSubnetManager, openKernel, files, clock, random }: Adapters,
+  adapters: Adapters,
 ): Promise<void> {
+  const { openSubnetManager, openKernel, files, clock, random } = adapters;
   const signal = surroundings.stopSignal(log);
   let ready = false;
   await using _health =
@@ -123,12 +134,32 @@ async function run(
         publicIpv6: options.publicIpv6,
       },
       subnetFile: options.subnetFile,
+      rules: {
+        masquerade: options.ipMasq,
+        forward: options.forwardRules,
+        fullyRandom: !options.fullyRandomDisabled,
+        resyncSeconds: options.rulesResyncSeconds,
+      },
       onReady: (now) => {
         ready = now;
         surroundings.onReady?.(now);
       },
     },
-    { subnetManager, kernel, backends: backendsByType(), files, clock, random, log },
+    {
+      subnetManager,
+      kernel,
+      backends: backendsByType(),
+      openTrafficManager: ({ enableNftables }) =>
+        adapters.openTrafficManager({
+          usesNftables: enableNftables,
+          log: log.child({ room: "traffic-manager" }),
+          signal,
+        }),
+      files,
+      clock,
+      random,
+      log,
+    },
     signal,
   );
 }

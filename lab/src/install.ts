@@ -4,6 +4,7 @@ import {
   COMPILER_REQUIREMENTS,
   ensureRequirements,
   FAULT_REQUIREMENTS,
+  FIREWALL_REQUIREMENTS,
   LAB_REQUIREMENTS,
 } from "./requirements.ts";
 import { environmentVariable } from "./system/machine.ts";
@@ -22,6 +23,7 @@ try {
       ...LAB_REQUIREMENTS,
       ...COMPILER_REQUIREMENTS,
       ...FAULT_REQUIREMENTS,
+      ...FIREWALL_REQUIREMENTS,
       ...(wantsDocker ? requirementsOfDriver("container") : []),
     ],
     say: processTerminal.error,

@@ -31,6 +31,11 @@ export const FAULT_REQUIREMENTS: readonly Requirement[] = [
   { name: "nft", what: { program: "nft" }, packages: ["nftables"] },
 ];
 
+/** For the tests of traffic rules. */
+export const FIREWALL_REQUIREMENTS: readonly Requirement[] = [
+  { name: "iptables", what: { program: "iptables" }, packages: ["iptables"] },
+];
+
 const DEBIAN_MARK = "/etc/debian_version";
 const SYSTEMD_MARK = "/run/systemd/system";
 const PACKAGE_LISTS = "/var/lib/apt/lists";

@@ -8,6 +8,8 @@ export type AgentErrorCode =
   | "store-unavailable"
   | "kernel-refused"
   | "file-unusable"
+  | "program-missing"
+  | "command-failed"
   | "listen-failed"
   | "options-invalid";
 
@@ -28,3 +30,7 @@ export class AgentError extends Error {
     this.retryable = options.retryable ?? false;
   }
 }
+
+/** Said by whatever needs it, so that the sentence is the same everywhere. */
+export const CAPABILITY_REMEDY =
+  "the agent needs the capability CAP_NET_ADMIN: run it as root, or in a container with NET_ADMIN";

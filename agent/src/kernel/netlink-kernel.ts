@@ -13,7 +13,7 @@ import {
   type RouteEvent,
   RouteSocket,
 } from "linux";
-import { AgentError } from "../core/errors.ts";
+import { AgentError, CAPABILITY_REMEDY } from "../core/errors.ts";
 import { familyOf, parseIp } from "../core/ip.ts";
 import type { Ip } from "../core/ip.ts";
 import { localMac } from "../core/mac.ts";
@@ -45,7 +45,6 @@ import { nexthopOf, unlessUnsupported } from "./netlink-nexthops.ts";
 import { procSysctls } from "./netlink-sysctls.ts";
 import type { Sysctls } from "./netlink-sysctls.ts";
 import { NetlinkWriter } from "./netlink-writer.ts";
-import { CAPABILITY_REMEDY } from "./print.ts";
 import { covers } from "./scope.ts";
 
 /** Another network namespace, for tests: /proc/sys shows only the process's own, so sysctls need their own way. */

@@ -1,5 +1,5 @@
 /** Kernel objects in the words of ip(8) and bridge(8), and what the kernel says when it refuses one. */
-import { AgentError } from "../core/errors.ts";
+import { AgentError, CAPABILITY_REMEDY } from "../core/errors.ts";
 import { familyOf } from "../core/ip.ts";
 import {
   ROUTE_PROTOCOL_ADVERTISEMENT,
@@ -118,10 +118,6 @@ export const NEXTHOP_WITHOUT_GATEWAY: Refusal = {
   code: "EINVAL",
   detail: "a nexthop needs a gateway",
 };
-
-/** Said by whatever needs it, so that the sentence is the same everywhere. */
-export const CAPABILITY_REMEDY =
-  "the agent needs the capability CAP_NET_ADMIN: run it as root, or in a container with NET_ADMIN";
 
 function remedyFor({ action, object }: Change, { code, detail }: Refusal): string | undefined {
   if (code === "EPERM") return CAPABILITY_REMEDY;

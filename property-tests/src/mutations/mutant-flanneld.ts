@@ -7,13 +7,16 @@ import type { Ip } from "agent/core/ip.ts";
 import type { Lease } from "agent/core/lease.ts";
 import type { Kernel } from "agent/kernel/kernel.ts";
 import { NetlinkKernel } from "agent/kernel/netlink-kernel.ts";
+import { openRuleGeneration, watchRules } from "agent/kernel/netlink-rules.ts";
 import { type SubnetManagerOptions, runAgent } from "agent/run-agent.ts";
 import { EtcdSubnetManager } from "agent/subnet-manager/etcd/etcd-subnet-manager.ts";
 import { Etcd3Store } from "agent/subnet-manager/etcd/etcd3-store.ts";
 import type { SubnetManager } from "agent/subnet-manager/subnet-manager.ts";
 import { CryptoRandom } from "agent/system/crypto-random.ts";
+import { NodeCommand } from "agent/system/node-command.ts";
 import { NodeFiles } from "agent/system/node-files.ts";
 import { SystemClock } from "agent/system/system-clock.ts";
+import { openTrafficManager } from "agent/traffic-manager/firewalls.ts";
 import { verbsOf } from "./manager-bugs.ts";
 import { NAMED_MUTATIONS } from "./named-mutations.ts";
 import type { MutatedNode, PortMutation } from "./port-mutation.ts";
@@ -95,6 +98,13 @@ function runMutant(mutation: PortMutation, argv: readonly string[]): Promise<num
     {
       openSubnetManager: (options) => openSubnetManager(mutation, node, options),
       openKernel: () => openKernel(mutation, node),
+      openTrafficManager: ({ signal, ...parts }) =>
+        openTrafficManager({
+          ...parts,
+          command: new NodeCommand({ signal }),
+          watchRules,
+          ruleGeneration: openRuleGeneration(),
+        }),
       files: mutation.wrapFiles?.(files, node) ?? files,
       clock: mutation.wrapClock?.(clock, node) ?? clock,
       random: new CryptoRandom(),

@@ -1,0 +1,125 @@
+/** Both firewalls of a node: the one that the network config names, and what the other one may still hold of ours. */
+import { AgentError } from "../core/errors.ts";
+import type { Family } from "../core/ip.ts";
+import { NFT_FAMILIES } from "../core/nftables-rules.ts";
+import type { TrafficWish } from "../core/traffic-rules.ts";
+import type { Command } from "../system/command.ts";
+import type { Log } from "../system/log.ts";
+import type { IptablesRole } from "../core/iptables-rules.ts";
+import { Iptables } from "./iptables/iptables.ts";
+import { Nftables } from "./nftables/nftables.ts";
+import type { RuleEvent, RuleEvents, RuleNews } from "./rule-events.ts";
+import type { Thoroughness, TrafficManager } from "./traffic-manager.ts";
+
+export interface FirewallParts extends RuleNews {
+  /** `EnableNFTables`: nftables carries the rules, else iptables. */
+  readonly usesNftables: boolean;
+  readonly command: Command;
+  readonly log: Log;
+}
+
+/** The chains of iptables that our rules stand in or hang in. Source: spec 06 section 1. */
+const IPTABLES_CHAINS: Readonly<Record<string, readonly string[]>> = {
+  nat: ["POSTROUTING", "FLANNEL-POSTRTG"],
+  filter: ["FORWARD", "FLANNEL-FWD"],
+};
+
+export function openTrafficManager(parts: FirewallParts): TrafficManager {
+  return new Firewalls(parts);
+}
+
+class Firewalls implements TrafficManager {
+  readonly #parts: FirewallParts;
+  readonly #iptables: Iptables;
+  readonly #nftables: Nftables;
+  /** What the other firewall was last complained of, by family. */
+  readonly #said = new Map<Family, string>();
+  /** In which generation a firewall was found right, and for which wish; by firewall and family. */
+  readonly #right = new Map<string, string>();
+
+  constructor(parts: FirewallParts) {
+    this.#parts = parts;
+    this.#iptables = new Iptables(parts.command);
+    this.#nftables = new Nftables(parts.command, parts.log);
+  }
+
+  async apply(family: Family, wish: TrafficWish, thoroughness: Thoroughness): Promise<boolean> {
+    const { usesNftables } = this.#parts;
+    const inUse = await (usesNftables
+      ? this.#applyNftables(family, wish)
+      : this.#applyIptables(family, wish, { besidesNftables: false }));
+    // After it, so that there is no moment without rules.
+    return (thoroughness === "all" && (await this.#applyOther(family, wish))) || inUse;
+  }
+
+  watch(signal: AbortSignal): AsyncIterable<void> | undefined {
+    const { usesNftables, watchRules } = this.#parts;
+    if (!usesNftables && !this.#iptables.isTold) return undefined;
+    return relevant(watchRules(signal));
+  }
+
+  /** What it holds of ours harms nobody: it is said, and no reason to call the rules wrong. */
+  async #applyOther(family: Family, wish: TrafficWish): Promise<boolean> {
+    const nothing = { ...wish, masquerade: false, forward: false };
+    try {
+      const changed = await (this.#parts.usesNftables
+        ? this.#applyIptables(family, wish, { besidesNftables: true })
+        : this.#applyNftables(family, nothing));
+      this.#said.delete(family);
+      return changed;
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      if (this.#said.get(family) !== error.message)
+        this.#parts.log.warn(
+          {},
+          `cannot clean up the firewall that is not in use: ${error.message}`,
+        );
+      this.#said.set(family, error.message);
+      return false;
+    }
+  }
+
+  #applyNftables(family: Family, wish: TrafficWish): Promise<boolean> {
+    const generation = this.#parts.ruleGeneration();
+    return this.#unlessSame(`nftables ${family}`, { generation, wish }, () =>
+      this.#nftables.apply(family, wish),
+    );
+  }
+
+  #applyIptables(family: Family, wish: TrafficWish, role: IptablesRole): Promise<boolean> {
+    // Legacy tables change without another generation.
+    const generation = this.#iptables.isTold ? this.#parts.ruleGeneration() : undefined;
+    return this.#unlessSame(`iptables ${family}`, { generation, wish }, () =>
+      this.#iptables.apply(family, wish, role),
+    );
+  }
+
+  /** Where nothing changed since all was right, all is right. The generation is that before the look, so that what changes during it counts. */
+  async #unlessSame(
+    what: string,
+    { generation, wish }: { readonly generation: number | undefined; readonly wish: TrafficWish },
+    look: () => Promise<boolean>,
+  ): Promise<boolean> {
+    const now = `${generation} ${JSON.stringify(wish)}`;
+    if (generation !== undefined && this.#right.get(what) === now) return false;
+    this.#right.delete(what);
+    const changed = await look();
+    if (!changed) this.#right.set(what, now);
+    return changed;
+  }
+}
+
+async function* relevant(events: RuleEvents): AsyncGenerator<void, void, undefined> {
+  for await (const batch of events) {
+    if (batch.some((event) => event === "lost" || isRelevant(event))) yield;
+  }
+}
+
+/** kube-proxy rewrites its own chains all the time, which is no reason to look. */
+function isRelevant({ family, table, chain }: RuleEvent): boolean {
+  const ours = Object.values(NFT_FAMILIES).find(({ name }) => name === family);
+  if (ours === undefined) return false;
+  if (table === ours.table) return true;
+  const chains = Object.hasOwn(IPTABLES_CHAINS, table) ? IPTABLES_CHAINS[table] : undefined;
+  return chains !== undefined && (chain === undefined || chains.includes(chain));
+}
