@@ -9,7 +9,10 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["{agent,benchmarks,lab,linux,scenarios}/src/**/*.test.ts", "*.test.mjs"],
+          include: [
+            "{agent,benchmarks,lab,linux,scenarios,shipping}/src/**/*.test.ts",
+            "*.test.mjs",
+          ],
           exclude: [`**/*.${levels}.test.ts`, "**/node_modules/**"],
         },
       },

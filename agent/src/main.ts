@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /** flags → adapters → daemon → exit code; the only file that may end the process. */
-import { readFileSync } from "node:fs";
 import { flushCompileCache } from "node:module";
 import { NetlinkKernel } from "./kernel/netlink-kernel.ts";
 import { openRuleGeneration, watchRules } from "./kernel/netlink-rules.ts";
+import manifest from "../package.json" with { type: "json" };
 import { runAgent } from "./run-agent.ts";
 import { openEtcdSubnetManager } from "./subnet-manager/etcd/index.ts";
 import { CryptoRandom } from "./system/crypto-random.ts";
@@ -18,34 +18,39 @@ import { openTrafficManager } from "./traffic-manager/firewalls.ts";
 const STOP_LIMIT_MS = 1_500;
 
 keepHeapSmall();
-const exitCode = await runAgent(
-  {
-    argv: process.argv.slice(2),
-    environment: process.env,
-    isTerminal: process.stderr.isTTY,
-    writeError: (text) => process.stderr.write(text),
-    version,
-    stopSignal,
-    // Where NODE_COMPILE_CACHE is set: at its end a process is not always asked.
-    onReady: () => flushCompileCache(),
-  },
-  {
-    openSubnetManager: openEtcdSubnetManager,
-    openKernel: () => NetlinkKernel.open(),
-    openTrafficManager: ({ signal, ...options }) =>
-      openTrafficManager({
-        ...options,
-        command: new NodeCommand({ signal }),
-        watchRules,
-        ruleGeneration: openRuleGeneration(),
-      }),
-    files: new NodeFiles(),
-    clock: new SystemClock(),
-    random: new CryptoRandom(),
-  },
-);
-// A connection attempt that is still under way would hold the process for seconds after everything was closed.
-process.exit(exitCode);
+// No await at the top: the bundle is a CommonJS module, the only kind that a single executable can be made of.
+void main();
+
+async function main(): Promise<never> {
+  const exitCode = await runAgent(
+    {
+      argv: process.argv.slice(2),
+      environment: process.env,
+      isTerminal: process.stderr.isTTY,
+      writeError: (text) => process.stderr.write(text),
+      version: () => manifest.version,
+      stopSignal,
+      // Where NODE_COMPILE_CACHE is set: at its end a process is not always asked.
+      onReady: () => flushCompileCache(),
+    },
+    {
+      openSubnetManager: openEtcdSubnetManager,
+      openKernel: () => NetlinkKernel.open(),
+      openTrafficManager: ({ signal, ...options }) =>
+        openTrafficManager({
+          ...options,
+          command: new NodeCommand({ signal }),
+          watchRules,
+          ruleGeneration: openRuleGeneration(),
+        }),
+      files: new NodeFiles(),
+      clock: new SystemClock(),
+      random: new CryptoRandom(),
+    },
+  );
+  // A connection attempt that is still under way would hold the process for seconds after everything was closed.
+  process.exit(exitCode);
+}
 
 /** Aborts at the first SIGINT or SIGTERM; a second one ends the process by its default. */
 function stopSignal(log: Log): AbortSignal {
@@ -61,9 +66,4 @@ function stopSignal(log: Log): AbortSignal {
   };
   process.on("SIGINT", stop).on("SIGTERM", stop);
   return controller.signal;
-}
-
-function version(): string {
-  const file = readFileSync(new URL("../package.json", import.meta.url), "utf8");
-  return String((JSON.parse(file) as { version: unknown }).version);
 }

@@ -1,11 +1,19 @@
 /**
- * Finds the native half (`addon/linux.c`): prebuilt for this platform, or compiled on first use into
- * `build/`, keyed by what it is made from.
+ * Finds the native half (`addon/linux.c`): inside the single executable, beside the bundle, prebuilt for this platform, or
+ * compiled on first use into `build/`, keyed by what it is made from.
  */
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 declare const socketBrand: unique symbol;
@@ -88,6 +96,42 @@ function libc(): "glibc" | "musl" {
   return header.glibcVersionRuntime === undefined ? "musl" : "glibc";
 }
 
+/** As a bundle is shipped: the program and this file in one directory. */
+const SHIPPED_NAME = "linux.node";
+
+function shippedPath(): string | undefined {
+  const path = join(import.meta.dirname, SHIPPED_NAME);
+  return existsSync(path) ? path : undefined;
+}
+
+/** Where a file can be written and run: many machines forbid the latter in /tmp. */
+const EXTRACTION_DIRECTORIES = ["/run", "/dev/shm"];
+
+/** The addon inside a single executable: the loader wants a file, which is gone as soon as it is mapped. Undefined elsewhere. */
+function loadExtracted(): Addon | undefined {
+  const sea = process.getBuiltinModule("node:sea");
+  if (!sea.isSea()) return undefined;
+  const bytes = new Uint8Array(sea.getRawAsset(SHIPPED_NAME));
+  const refusals: string[] = [];
+  for (const parent of [tmpdir(), ...EXTRACTION_DIRECTORIES]) {
+    let directory: string | undefined;
+    try {
+      // Nobody else may enter it, so that nobody can put another file in its place.
+      directory = mkdtempSync(join(parent, "flanneld-"));
+      const path = join(directory, SHIPPED_NAME);
+      writeFileSync(path, bytes, { mode: 0o700 });
+      return require(path) as Addon;
+    } catch (error) {
+      refusals.push(error instanceof Error ? error.message : String(error));
+    } finally {
+      if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+    }
+  }
+  throw new AddonError(
+    `cannot load ${SHIPPED_NAME} from a temporary file: ${refusals.join("; ")}; name a directory that programs may run from in TMPDIR`,
+  );
+}
+
 function prebuiltPath(): string | undefined {
   const prebuilds = join(PACKAGE_DIRECTORY, "prebuilds");
   if (!existsSync(prebuilds)) return undefined;
@@ -99,6 +143,8 @@ function prebuiltPath(): string | undefined {
 function compile(path: string, headers: string): void {
   mkdirSync(dirname(path), { recursive: true });
   const unfinished = `${path}.${process.pid}`;
+  // Only when it is needed: the module costs milliseconds of every start.
+  const { spawnSync } = process.getBuiltinModule("node:child_process");
   const result = spawnSync("cc", [...FLAGS, "-I", headers, "-o", unfinished, SOURCE], {
     encoding: "utf8",
     timeout: COMPILE_TIMEOUT_MS,
@@ -114,7 +160,12 @@ function compile(path: string, headers: string): void {
   );
 }
 
-function builtPath(): string {
+/** The file compiled for this machine, made where it is not there yet. @throws AddonError */
+export function builtPath(): string {
+  if (!existsSync(SOURCE)) {
+    const where = join(import.meta.dirname, SHIPPED_NAME);
+    throw new AddonError(`there is no ${where}: it is shipped with the program and belongs there`);
+  }
   const headers = join(dirname(require.resolve("node-api-headers/package.json")), "include");
   const key = createHash("sha256")
     .update(readFileSync(SOURCE))
@@ -133,6 +184,6 @@ export function loadAddon(): Addon {
   if (process.platform !== "linux") {
     throw new AddonError(`network namespaces and netlink are Linux's, this is ${process.platform}`);
   }
-  loaded ??= require(prebuiltPath() ?? builtPath()) as Addon;
+  loaded ??= loadExtracted() ?? (require(shippedPath() ?? prebuiltPath() ?? builtPath()) as Addon);
   return loaded;
 }

@@ -7,7 +7,7 @@ const CLIENT_PORT = 2379;
 export interface Endpoint {
   /** For messages: without user name, password and path. */
   readonly url: string;
-  /** For gRPC: `host:port`, or `unix:PATH`. */
+  /** `host:port`, or `unix:PATH`. */
   readonly target: string;
   readonly secure: boolean;
 }

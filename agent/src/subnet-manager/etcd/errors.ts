@@ -44,9 +44,6 @@ export function leaseGone(doing: string, cause?: unknown): AgentError {
   });
 }
 
-/** gRPC writes its status number before the name: `14 UNAVAILABLE: …`. */
 function reasonOf(cause: unknown): string {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  // gRPC ends with a note on name resolution, which is mostly empty.
-  return text.replace(/^(\w+: )?\d+ (?=[A-Z_]+: )/, "").replace(/\.? Resolution note: *$/, "");
+  return cause instanceof Error ? cause.message : String(cause);
 }

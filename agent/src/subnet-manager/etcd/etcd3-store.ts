@@ -1,20 +1,23 @@
-/**
- * etcd over etcd3's gRPC channels. Only the `etcd3-*` files know the library. Requests, revisions and the watch stream are
- * the protocol's own, because the library's watcher reconnects and goes on without a word.
- */
-import type {
-  ILeaseGrantResponse,
-  ILeaseTimeToLiveResponse,
-  IRangeResponse,
-  ITxnResponse,
-  IWatchResponse,
-} from "etcd3";
+/** etcd by version 3 of its API, over gRPC. Only the `etcd3-*` files know the protocol. */
 import { assert } from "../../core/assert.ts";
 import { AgentError } from "../../core/errors.ts";
 import { parseEndpoints } from "./endpoints.ts";
 import { CompactedError, leaseGone, storeClosed, storeUnavailable } from "./errors.ts";
 import { Etcd3Connection } from "./etcd3-connection.ts";
 import { isLeaseGone, isPointless, isTokenRefused, refusalRemedy } from "./etcd3-errors.ts";
+import {
+  LEASE_GRANT,
+  LEASE_REVOKE,
+  LEASE_TIME_TO_LIVE,
+  type Method,
+  RANGE,
+  TXN,
+  type WireLease,
+  type WireRangeResponse,
+  type WireTxnResponse,
+  type WireWatchResponse,
+} from "./etcd3-messages.ts";
+import type { Values } from "./etcd3-protobuf.ts";
 import {
   readEvent,
   readKeyValue,
@@ -57,9 +60,8 @@ const ZERO = Buffer.of(0);
 interface Request {
   /** For the message: `read /coreos.com/network/config`. */
   readonly doing: string;
-  readonly service: "KV" | "Lease";
-  readonly method: string;
-  readonly body: object;
+  readonly method: Method;
+  readonly body: Values;
   /** Whether asking twice does no more than asking once: then every endpoint gets its turn. */
   readonly repeatable: boolean;
 }
@@ -97,8 +99,8 @@ export class Etcd3Store implements KeyValueStore {
   async range(range: KeyRange, options: RequestOptions = {}): Promise<RangeResult> {
     const doing = `read ${nameOf(range)}`;
     const body = { ...wireRange(range), limit: PAGE_KEYS };
-    const first = await this.#ask<IRangeResponse>(
-      { doing, service: "KV", method: "range", body, repeatable: true },
+    const first = await this.#ask<WireRangeResponse>(
+      { doing, method: RANGE, body, repeatable: true },
       options,
     );
     const { header } = first;
@@ -107,8 +109,8 @@ export class Etcd3Store implements KeyValueStore {
       const last = page.kvs.at(-1)?.key ?? Buffer.alloc(0);
       const rest = { ...body, key: Buffer.concat([last, ZERO]), revision: header.revision };
       // Not by another member: a list goes on in the history that it began in, or is to be begun anew.
-      page = await this.#ask<IRangeResponse>(
-        { doing, service: "KV", method: "range", body: rest, repeatable: false },
+      page = await this.#ask<WireRangeResponse>(
+        { doing, method: RANGE, body: rest, repeatable: false },
         options,
       );
       if (
@@ -122,11 +124,10 @@ export class Etcd3Store implements KeyValueStore {
   }
 
   async txn(transaction: Transaction, options: RequestOptions = {}): Promise<TransactionResult> {
-    const response = await this.#ask<ITxnResponse>(
+    const response = await this.#ask<WireTxnResponse>(
       {
         doing: `write ${writtenKeys(transaction)}`,
-        service: "KV",
-        method: "txn",
+        method: TXN,
         body: wireTransaction(transaction),
         repeatable: false,
       },
@@ -136,11 +137,10 @@ export class Etcd3Store implements KeyValueStore {
   }
 
   async grantLease(ttlSeconds: number, options: RequestOptions = {}): Promise<GrantedLease> {
-    const response = await this.#ask<ILeaseGrantResponse>(
+    const response = await this.#ask<WireLease>(
       {
         doing: `get an etcd lease of ${ttlSeconds} s`,
-        service: "Lease",
-        method: "leaseGrant",
+        method: LEASE_GRANT,
         body: { TTL: ttlSeconds, ID: 0 },
         repeatable: false,
       },
@@ -152,8 +152,7 @@ export class Etcd3Store implements KeyValueStore {
   async revokeLease(leaseId: LeaseId, options: RequestOptions = {}): Promise<void> {
     const request: Request = {
       doing: `revoke etcd lease ${leaseId}`,
-      service: "Lease",
-      method: "leaseRevoke",
+      method: LEASE_REVOKE,
       body: { ID: leaseId },
       repeatable: true,
     };
@@ -165,12 +164,11 @@ export class Etcd3Store implements KeyValueStore {
   }
 
   async timeToLive(leaseId: LeaseId, options: RequestOptions = {}): Promise<number | undefined> {
-    const response = await this.#ask<ILeaseTimeToLiveResponse>(
+    const response = await this.#ask<WireLease>(
       {
         doing: `read etcd lease ${leaseId}`,
-        service: "Lease",
-        method: "leaseTimeToLive",
-        body: { ID: leaseId, keys: false },
+        method: LEASE_TIME_TO_LIVE,
+        body: { ID: leaseId },
         repeatable: true,
       },
       options,
@@ -225,7 +223,7 @@ export class Etcd3Store implements KeyValueStore {
     options: RequestOptions,
     index: number,
     ended: AbortSignal,
-  ): AsyncGenerator<IWatchResponse, void> {
+  ): AsyncGenerator<WireWatchResponse, void> {
     ended.throwIfAborted();
     const timeoutMs = options.timeoutMs ?? REQUEST_TIMEOUT_MS;
     const stream = await this.#connection(index).watchStream({ timeoutMs, signal: ended });
@@ -236,8 +234,6 @@ export class Etcd3Store implements KeyValueStore {
       stop();
     }, timeoutMs);
     ended.addEventListener("abort", stop, { once: true });
-    // The loop below throws the same error; without a listener a cancelled stream would end the process.
-    stream.on("error", () => undefined);
     try {
       stream.write({
         create_request: {
@@ -248,7 +244,7 @@ export class Etcd3Store implements KeyValueStore {
       });
       for await (const response of stream) {
         clearTimeout(timer);
-        yield response as IWatchResponse;
+        yield response;
       }
     } catch (error) {
       throw late ? new Error(`no answer within ${timeoutMs} ms`, { cause: error }) : error;
@@ -269,12 +265,10 @@ export class Etcd3Store implements KeyValueStore {
     for (let left = tries; ; left--) {
       const index = this.#current;
       try {
-        const answer = await this.#connection(index).call<Response>(
-          request.service,
-          request.method,
-          request.body,
-          { timeoutMs, signal },
-        );
+        const answer = await this.#connection(index).call<Response>(request.method, request.body, {
+          timeoutMs,
+          signal,
+        });
         this.#admitted = true;
         return answer;
       } catch (error) {

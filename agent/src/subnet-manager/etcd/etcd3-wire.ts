@@ -1,12 +1,5 @@
-import type {
-  ICompare,
-  IEvent,
-  IKeyValue,
-  IRangeResponse,
-  IRequestOp,
-  ITxnRequest,
-  ITxnResponse,
-} from "etcd3";
+import type { WireEvent, WireKeyValue, WireTxnResponse } from "./etcd3-messages.ts";
+import type { Values } from "./etcd3-protobuf.ts";
 import type {
   Compare,
   KeyRange,
@@ -29,7 +22,7 @@ export function wireRange(range: KeyRange): { key: Buffer; range_end?: Buffer } 
   return { key, range_end: end.subarray(0, last + 1) };
 }
 
-export function wireTransaction(transaction: Transaction): ITxnRequest {
+export function wireTransaction(transaction: Transaction): Values {
   return {
     compare: transaction.compare.map(wireCompare),
     success: transaction.success.map(wireOperation),
@@ -43,7 +36,7 @@ const TARGETS = {
   modRevision: { target: "Mod", member: "mod_revision" },
 } as const;
 
-function wireCompare(compare: Compare): ICompare {
+function wireCompare(compare: Compare): Values {
   if (compare.target === "lease")
     return { ...wireRange(compare), target: "Lease", result: "Equal", lease: compare.to ?? "0" };
   const { target, member } = TARGETS[compare.target];
@@ -51,7 +44,7 @@ function wireCompare(compare: Compare): ICompare {
   return { ...wireRange(compare), target, result, [member]: compare.to };
 }
 
-function wireOperation(operation: Operation): IRequestOp {
+function wireOperation(operation: Operation): Values {
   if (operation.action === "range") return { request_range: wireRange(operation.range) };
   const key = Buffer.from(operation.key);
   if (operation.action === "delete") return { request_delete_range: { key } };
@@ -59,19 +52,17 @@ function wireOperation(operation: Operation): IRequestOp {
   return { request_put: { key, value: Buffer.from(value), lease: leaseId } };
 }
 
-export function readTransactionResult(response: ITxnResponse): TransactionResult {
+export function readTransactionResult(response: WireTxnResponse): TransactionResult {
   return {
     succeeded: response.succeeded,
     revision: Number(response.header.revision),
-    reads: response.responses.flatMap((operation) => {
-      // Absent from the answer to any other operation, whatever the library's types say.
-      const read: IRangeResponse | undefined = operation.response_range;
-      return read === undefined ? [] : [read.kvs.map(readKeyValue)];
-    }),
+    reads: response.responses.flatMap(({ response_range: read }) =>
+      read === undefined ? [] : [read.kvs.map(readKeyValue)],
+    ),
   };
 }
 
-export function readKeyValue(wire: IKeyValue): KeyValue {
+export function readKeyValue(wire: WireKeyValue): KeyValue {
   return {
     key: wire.key.toString("utf8"),
     value: wire.value.toString("utf8"),
@@ -82,7 +73,7 @@ export function readKeyValue(wire: IKeyValue): KeyValue {
   };
 }
 
-export function readEvent(wire: IEvent): StoreEvent {
+export function readEvent(wire: WireEvent): StoreEvent {
   return wire.type === "Delete"
     ? {
         type: "delete",
