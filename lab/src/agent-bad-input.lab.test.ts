@@ -5,12 +5,8 @@ import type { ExecResult, Lab } from "./lab.ts";
 import { type LaunchedLab, launchLab } from "./launch.ts";
 import { labOptions } from "./options.ts";
 import { readHostKernel } from "./observe/kernel-state.ts";
-import {
-  defaultFlanneld,
-  labsDirectory,
-  ownProcessId,
-  workingDirectory,
-} from "./system/machine.ts";
+import { defaultFlanneld } from "./own-agent.ts";
+import { labsDirectory, ownProcessId, workingDirectory } from "./system/machine.ts";
 
 const PREFIX = "/coreos.com/network";
 const ETCD = "--etcd-endpoints=http://172.31.1.2:2379";

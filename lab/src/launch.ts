@@ -6,6 +6,7 @@ import { DRIVERS } from "./hosts/registry.ts";
 import type { CallOptions, Lab, UpReport } from "./lab.ts";
 import { lastLines } from "./log-text.ts";
 import type { LabOptions } from "./options.ts";
+import { buildOwnAgent } from "./own-agent.ts";
 import { runFiles } from "./run-directory.ts";
 import { isAlive, type LabState, readState, writeState } from "./state.ts";
 import { type Clock, deadlineIn, poll, systemClock } from "./system/clock.ts";
@@ -55,13 +56,17 @@ export interface LaunchOptions extends CallOptions {
 /**
  * Starts a supervisor in namespaces of its own and brings the lab up. When that fails, or the signal aborts, nothing
  * of it is left.
- * @throws LabError "already-running", or whatever kept the lab from coming up
+ * @throws LabError "already-running", "command-failed" where our own agent cannot be built, or whatever kept the lab from coming up
  */
 export async function launchLab(
   options: LabOptions,
   runDirectory: string,
   call: LaunchOptions = {},
 ): Promise<LaunchedLab> {
+  const { others, named } = options.agents;
+  for (const { argv } of [others, ...named]) {
+    await buildOwnAgent(argv);
+  }
   const state = await claimRunDirectory(options, runDirectory);
   let child: DetachedProcess | undefined;
   try {

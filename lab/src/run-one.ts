@@ -11,8 +11,8 @@ import type { ScenarioResult } from "./scenario-result.ts";
 import { type OpenLab, runScenario } from "./scenario-run.ts";
 import type { Scenario, Variant } from "./scenario.ts";
 import { systemClock } from "./system/clock.ts";
+import { defaultFlanneld } from "./own-agent.ts";
 import {
-  defaultFlanneld,
   describeMachine,
   labsDirectory,
   ownProcessId,

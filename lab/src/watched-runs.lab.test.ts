@@ -16,7 +16,8 @@ import { runScenario } from "./scenario-run.ts";
 import type { Scenario, Variant } from "./scenario.ts";
 import { readState } from "./state.ts";
 import { deadlineIn, poll, systemClock } from "./system/clock.ts";
-import { defaultFlanneld, describeMachine, workingDirectory } from "./system/machine.ts";
+import { defaultFlanneld } from "./own-agent.ts";
+import { describeMachine, workingDirectory } from "./system/machine.ts";
 import { ROUTE_AGENT } from "./testing/command-line.ts";
 
 /** Longer than what the probes of a short run can make up for, even at their higher pace. */

@@ -29,12 +29,8 @@ import { formatVariant } from "../scenario-text.ts";
 import type { Scenario } from "../scenario.ts";
 import { systemClock } from "../system/clock.ts";
 import { writeText } from "../system/files.ts";
-import {
-  defaultFlanneld,
-  describeMachine,
-  labsDirectory,
-  ownProcessId,
-} from "../system/machine.ts";
+import { defaultFlanneld } from "../own-agent.ts";
+import { describeMachine, labsDirectory, ownProcessId } from "../system/machine.ts";
 import { isScenarioFile, loadScenarios } from "../system/scenario-files.ts";
 import type { Terminal } from "../system/terminal.ts";
 import type { Command } from "./command.ts";

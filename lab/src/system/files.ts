@@ -15,8 +15,10 @@ import {
   rmdirSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
+import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { SEARCH_PATH } from "./machine.ts";
 
@@ -26,6 +28,8 @@ const ABSENT = new Set(["ENOENT", "ENOTDIR", "ESRCH"]);
 const LINK_UNSEEN = new Set([...ABSENT, "EACCES", "EPERM", "EINVAL"]);
 const UNUSABLE = new Set([...ABSENT, "EACCES"]);
 const MAX_READ_BYTES = 1024 * 1024;
+/** Of a SHA-256: 80 bits are enough to tell states of one tree apart. */
+const DIGEST_DIGITS = 20;
 const PRIVATE_DIRECTORY = 0o700;
 
 export function readText(path: string): string | undefined {
@@ -93,6 +97,38 @@ export function removeEmptyDirectory(path: string): void {
 /** Names in a directory; empty when there is none. */
 export function listDirectory(path: string): string[] {
   return unlessAbsent(() => readdirSync(path)) ?? [];
+}
+
+/** Hexadecimal digits that depend on every name and byte of files and trees, and on a text. Absence is a content of its own. */
+export function digestTrees(root: string, paths: readonly string[], text: string): string {
+  const hash = createHash("sha256").update(`${text}\0`);
+  for (const path of paths.flatMap((one) => filesBelow(root, one))) {
+    const bytes = unlessAbsent(() => readFileSync(join(root, path)));
+    hash.update(`${path}\0${bytes?.length ?? "absent"}\0`).update(bytes ?? "");
+  }
+  return hash.digest("hex").slice(0, DIGEST_DIGITS);
+}
+
+/** In an order of their own; what is no directory is itself. */
+function filesBelow(root: string, path: string): readonly string[] {
+  const isDirectory = unlessAbsent(() => statSync(join(root, path)))?.isDirectory() === true;
+  return isDirectory
+    ? listDirectory(join(root, path))
+        .toSorted()
+        .flatMap((name) => filesBelow(root, join(path, name)))
+    : [path];
+}
+
+/** Gives a directory the time of now. */
+export function markUsed(path: string): void {
+  const now = new Date();
+  utimesSync(path, now, now);
+}
+
+/** Whether a directory was not marked as used for so long. */
+export function usedBefore(path: string, ms: number): boolean {
+  const stat = unlessAbsent(() => statSync(path));
+  return stat !== undefined && Date.now() - stat.mtimeMs > ms;
 }
 
 /** Paths of the directories in a directory; empty when there is none. */

@@ -54,9 +54,9 @@ export function repositoryDirectory(): string {
   return fileURLToPath(new URL("../../..", import.meta.url)).replace(/\/$/u, "");
 }
 
-/** This repository's own agent, as a command line. It is started, never imported. */
-export function defaultFlanneld(): readonly string[] {
-  return [nodeProgram(), fileURLToPath(new URL("../../../agent/src/main.ts", import.meta.url))];
+/** What a bundle of JavaScript and native code is made for. */
+export function nodeRelease(): string {
+  return `${process.version} ${process.platform} ${process.arch}`;
 }
 
 /** Where programs are looked for. Ordinary users often lack the directories where ip(8) lives. */

@@ -4,7 +4,8 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { parseAgentCommands } from "../../agent-commands.ts";
 import { COMPILE_CACHE } from "../../system/compile-cache.ts";
-import { defaultFlanneld, repositoryDirectory } from "../../system/machine.ts";
+import { defaultFlanneld } from "../../own-agent.ts";
+import { repositoryDirectory } from "../../system/machine.ts";
 import { mountsOf, usesRepository } from "./mounts.ts";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
