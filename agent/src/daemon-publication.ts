@@ -16,8 +16,9 @@ import type { Log } from "./system/log.ts";
 /** Source: spec 01 section 6.1. */
 const SUBNET_FILE_MODE = 0o644;
 const SUBNET_FILE_RETRY_MS = 1_000;
-/** How often it is looked whether an address that another lease has is free. */
-const RIVAL_MS = 10_000;
+/** How soon it is looked again whether an address that another lease has is free: at once where two nodes exchange theirs, then seldom. */
+const RIVAL_MS_MIN = 500;
+const RIVAL_MS_MAX = 10_000;
 
 export interface Publisher {
   readonly files: Files;
@@ -79,12 +80,14 @@ export async function keepPublished(publisher: Publisher, signal: AbortSignal): 
   return forEach(publisher.present, signal, async ({ attributes }, stop) => {
     if (equalAttributes(attributes, asked) && rival === undefined) return;
     asked = attributes;
+    let waitMs = RIVAL_MS_MIN;
     for (let said: Lease | undefined; ; said = rival) {
       rival = await subnetManager.publish(attributes, stop);
       publisher.onRival(rival);
       if (rival === undefined) return;
       if (said === undefined) complain(publisher, attributes, rival);
-      await clock.sleep(RIVAL_MS, stop);
+      await clock.sleep(waitMs, stop);
+      waitMs = Math.min(2 * waitMs, RIVAL_MS_MAX);
     }
   });
 }
