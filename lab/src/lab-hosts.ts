@@ -12,6 +12,8 @@ import { hostIndex, planHost, type Topology } from "./topology.ts";
 export class LabHosts {
   readonly #deps: HostDeps;
   readonly #byName: Map<string, LabHost> = new Map();
+  /** The highest number that a host ever had. */
+  #highest = 0;
   /** Hosts that are being made or taken away: nobody else may touch them. */
   readonly #busy: Set<string> = new Set();
 
@@ -35,6 +37,14 @@ export class LabHosts {
     return host;
   }
 
+  /** So many names behind those of all hosts that ever were. @throws LabError "usage" when there are not so many */
+  newNames(count: number): readonly string[] {
+    if (this.#highest + count > MAX_NODES) {
+      throw new LabError("usage", `${count} more are too many: n1 to n${MAX_NODES}`);
+    }
+    return Array.from({ length: count }, (_, index) => `n${this.#highest + index + 1}`);
+  }
+
   /** Makes the namespaces and links of all hosts of a topology. They are not plugged in, and not yet looked up by name. */
   open(plans: Topology["hosts"]): Promise<readonly LabHost[]> {
     return Promise.all(plans.map((plan) => LabHost.open(plan, this.#deps)));
@@ -45,6 +55,7 @@ export class LabHosts {
     const plans = hosts.map(({ plan }) => plan);
     await runChecked(["ip", "-batch", "-"], { input: plugBatch(plans) });
     for (const host of hosts) {
+      this.#highest = Math.max(this.#highest, host.plan.index);
       this.#byName.set(host.name, host);
     }
   }

@@ -164,8 +164,9 @@ export interface LabStatus {
   readonly name: string;
   readonly hosts: readonly HostStatus[];
   readonly store: {
+    /** One URL a member, with commas between. */
     readonly endpoint: string;
-    readonly anchorPid: number;
+    readonly members: readonly { readonly name: string; readonly anchorPid: number }[];
     readonly version: string;
   };
 }
@@ -178,7 +179,7 @@ export interface UpReport {
 }
 
 export interface ExecRequest {
-  /** A host's name, or `etcd` for the store's. */
+  /** A host's name, or a member's of the store: `etcd`, `etcd2`, … */
   readonly host: string;
   readonly place?: "host" | "pod";
   readonly argv: readonly string[];

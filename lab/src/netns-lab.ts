@@ -31,10 +31,10 @@ import type {
 import { parseLease, STORE_PREFIX } from "./observe/leases.ts";
 import { summarizePings } from "./observe/ping-table.ts";
 import type { LabOptions } from "./options.ts";
-import { Etcd } from "./store/etcd.ts";
+import { Store } from "./store/store.ts";
 import { type Clock, type Deadline, deadlineIn } from "./system/clock.ts";
 import { run, runChecked } from "./system/processes.ts";
-import { planTopology, STORE_ENDPOINT, STORE_NAME, type Topology } from "./topology.ts";
+import { planTopology, type Topology } from "./topology.ts";
 import { LabWatch } from "./watch/lab-watch.ts";
 
 const AGENT_STOP_MS = 5000;
@@ -62,7 +62,7 @@ export class NetnsLab implements Lab {
   readonly #chronicle: Chronicle;
   /** Undefined in a lab that no run is judged by. */
   readonly #watch: LabWatch | undefined;
-  #store: Etcd | undefined;
+  #store: Store | undefined;
   #storeVersion = "";
 
   constructor({ id, options, runDirectory, clock, record }: NetnsLabOptions) {
@@ -95,6 +95,13 @@ export class NetnsLab implements Lab {
         hosts: this.#hosts.byName,
         hostNamed: (name) => this.#hosts.named(name),
         store: () => this.#startedStore(),
+        newNames: (count) => this.#hosts.newNames(count),
+        addHost: async (host) => {
+          await this.addHost({ host });
+        },
+        removeHost: async (host) => {
+          await this.removeHost({ host });
+        },
         ...(watch === undefined ? {} : { observer: watch }),
       }),
     );
@@ -123,9 +130,9 @@ export class NetnsLab implements Lab {
     await runChecked(["ip", "-batch", "-"], { input: switchBatch(topology.segments) });
     const [{ opened, madeOf }] = await Promise.all([
       this.#openHosts(topology, deadline, signal),
-      this.#startStore(topology, deadline, signal).then(() => {
+      this.#startStore(topology, deadline, signal).then((store) => {
         this.#watch?.start();
-        done("etcd", `${this.#storeVersion} at ${STORE_ENDPOINT}`);
+        done("etcd", `${this.#storeVersion} at ${endpointsOf(store)}`);
       }),
     ]);
     await this.#hosts.plug(opened);
@@ -150,7 +157,11 @@ export class NetnsLab implements Lab {
     return {
       name: this.#options.name,
       hosts: await this.#hosts.status(),
-      store: { endpoint: STORE_ENDPOINT, anchorPid: store.anchor.pid, version: this.#storeVersion },
+      store: {
+        endpoint: endpointsOf(store),
+        members: store.members.map(({ name, anchor }) => ({ name, anchorPid: anchor.pid })),
+        version: this.#storeVersion,
+      },
     };
   }
 
@@ -299,14 +310,18 @@ export class NetnsLab implements Lab {
     return { opened: await this.#hosts.open(topology.hosts), madeOf };
   }
 
-  async #startStore(topology: Topology, deadline: Deadline, signal: AbortSignal): Promise<void> {
-    const store = await Etcd.open(topology.store, this.#runDirectory);
-    store.gateway.tellWrites((key, value) => this.#watch?.labWrites(key, value));
+  async #startStore(topology: Topology, deadline: Deadline, signal: AbortSignal): Promise<Store> {
+    const store = await Store.open(topology.store, this.#runDirectory);
+    this.#watch?.observeStore(store);
     this.#store = store;
-    await runChecked(["ip", "-batch", "-"], { input: plugBatch([topology.store]) });
+    await runChecked(["ip", "-batch", "-"], { input: plugBatch(topology.store) });
     await store.start(this.#clock, deadline, signal);
     this.#storeVersion = await store.gateway.version();
+    if (this.#options.storeAuth) {
+      await store.gateway.wantUsers();
+    }
     await store.gateway.put(`${STORE_PREFIX}/config`, this.#options.networkConfigText);
+    return store;
   }
 
   async #endLeasesOf(host: LabHost): Promise<void> {
@@ -322,8 +337,9 @@ export class NetnsLab implements Lab {
   #anchorOf({ host: name, place = "host" }: ExecRequest): {
     readonly enter: (argv: readonly string[]) => string[];
   } {
-    if (name === STORE_NAME) {
-      return this.#startedStore().anchor;
+    const member = this.#startedStore().members.find((one) => one.name === name);
+    if (member !== undefined) {
+      return member.anchor;
     }
     const host = this.#hosts.named(name);
     const anchor = place === "pod" ? host.podAnchor : host.anchor;
@@ -333,12 +349,16 @@ export class NetnsLab implements Lab {
     return anchor;
   }
 
-  #startedStore(): Etcd {
+  #startedStore(): Store {
     if (this.#store === undefined) {
       throw new LabError("wrong-state", "the lab is not up yet");
     }
     return this.#store;
   }
+}
+
+function endpointsOf({ members }: Store): string {
+  return members.map(({ endpoint }) => endpoint).join(",");
 }
 
 function counted(count: number, noun: string): string {

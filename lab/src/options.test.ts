@@ -13,6 +13,8 @@ describe("lab options", () => {
       driver: "netns",
       nodes: 3,
       segments: 1,
+      storeMembers: 1,
+      storeAuth: false,
       families: ["ipv4"],
       networkConfigText: '{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan"}}',
       agents: { others: { text: "node flanneld.ts", argv: ["node", "flanneld.ts"] }, named: [] },

@@ -17,6 +17,8 @@ export interface LabWishes extends NetworkWishes {
   readonly driver?: HostDriverName;
   readonly nodes?: number;
   readonly segments?: number;
+  readonly storeMembers?: number;
+  readonly storeAuth?: boolean;
   /** Verbatim text for the store, instead of what `NetworkWishes` would give. */
   readonly networkConfigText?: string;
   /** Each value of `--flanneld`, in their order: `CMD` or `NAME=CMD`, shell-like words. */
@@ -40,6 +42,10 @@ export interface LabOptions {
   readonly driver: HostDriverName;
   readonly nodes: number;
   readonly segments: number;
+  /** Of etcd: one, or three and more for faults that a cluster of them lives through. */
+  readonly storeMembers: number;
+  /** Whether it knows its users, and refuses others. */
+  readonly storeAuth: boolean;
   readonly families: readonly IpFamily[];
   readonly networkConfigText: string;
   readonly agents: AgentCommands;
@@ -66,6 +72,7 @@ const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
 /** Hosts are 172.31.SEGMENT.11 onwards in a /24. */
 export const MAX_NODES = 240;
 const MAX_SEGMENTS = 16;
+export const MAX_STORE_MEMBERS = 5;
 const MAX_TIMEOUT_SECONDS = 86_400;
 const DEFAULT_TIMEOUT_SECONDS = 60;
 const DEFAULT_NODES = 3;
@@ -90,6 +97,8 @@ export function labOptions(wishes: LabWishes, defaults: OptionDefaults): LabOpti
     driver: wishes.driver ?? "netns",
     nodes: wholeNumber("--nodes", wishes.nodes ?? DEFAULT_NODES, MAX_NODES),
     segments,
+    storeAuth: wishes.storeAuth ?? false,
+    storeMembers: wholeNumber("--store-members", wishes.storeMembers ?? 1, MAX_STORE_MEMBERS),
     families: facts.dualStack ? ["ipv4", "ipv6"] : ["ipv4"],
     networkConfigText,
     agents: parseAgentCommands(wishes.flanneld ?? [], defaults.flanneld),

@@ -4,7 +4,7 @@ import { listDirectory, readText } from "./system/files.ts";
 /**
  * Everything a lab writes is here:
  *
- *     lab.json  supervisor.sock  supervisor.log  events.jsonl  etcd/{data,log}  hosts/n1/{run/,agent.log}
+ *     lab.json  supervisor.sock  supervisor.log  events.jsonl  etcd/etcd/{data,log}  hosts/n1/{run/,agent.log}
  *     docker/{api/,data/,log}  where hosts are containers
  */
 export interface RunFiles {
@@ -12,10 +12,16 @@ export interface RunFiles {
   readonly socketName: string;
   readonly supervisorLog: string;
   readonly events: string;
-  readonly storeDirectory: string;
-  readonly storeData: string;
-  readonly storeLog: string;
   readonly dockerDirectory: string;
+}
+
+export interface MemberFiles {
+  /** The member's /run. */
+  readonly run: string;
+  readonly data: string;
+  /** A copy of `data`, where a fault keeps one. */
+  readonly backup: string;
+  readonly log: string;
 }
 
 export interface HostFiles {
@@ -43,11 +49,24 @@ export function runFiles(runDirectory: string): RunFiles {
     socketName: "supervisor.sock",
     supervisorLog: join(runDirectory, "supervisor.log"),
     events: join(runDirectory, "events.jsonl"),
-    storeDirectory: join(runDirectory, "etcd"),
-    storeData: join(runDirectory, "etcd", "data"),
-    storeLog: join(runDirectory, "etcd", "log"),
     dockerDirectory: join(runDirectory, "docker"),
   };
+}
+
+/** Of a member of the store, by its name. */
+export function memberFiles(runDirectory: string, name: string): MemberFiles {
+  const directory = join(runDirectory, "etcd", name);
+  return {
+    run: join(directory, "run"),
+    data: join(directory, "data"),
+    backup: join(directory, "backup"),
+    log: join(directory, "log"),
+  };
+}
+
+/** The names of the members of the store that ever were. */
+export function memberNames(runDirectory: string): readonly string[] {
+  return listDirectory(join(runDirectory, "etcd"));
 }
 
 /** What the agents of all hosts wrote, also of hosts that are gone. */

@@ -21,10 +21,29 @@ test.each([
   [{ fault: "kill-agent", node: 3 }, /^scenario x, step 1: there is no n3; there are n1, n2$/],
   [{ fault: "delete-route", node: 1, peer: 7 }, /there is no n7/],
   [{ probe: "start", from: 1, to: 4 }, /there is no n4/],
+  [
+    { fault: "stop-member" },
+    /^scenario x, step 1: fault stop-member wants a store of at least 2 m/,
+  ],
+  [{ fault: "expire-tokens" }, /^scenario x, step 1: fault expire-tokens wants a store with users/],
+  [{ fault: "stop-member", member: 9 }, /--member wants one of leader, follower, 1, 2/],
 ])("refuses %j in one line", (step, message) => {
   expect(() => {
     checkScenario(scenario(step));
   }).toThrow(message);
+});
+
+test("counts the members of the store", () => {
+  const of = (member: number): Scenario => ({
+    ...scenario({ fault: "stop-member", member }),
+    storeMembers: 3,
+  });
+  expect(() => {
+    checkScenario(of(3));
+  }).not.toThrow();
+  expect(() => {
+    checkScenario(of(4));
+  }).toThrow("wants a store of at least 4 members: storeMembers is 3");
 });
 
 test("knows which nodes came and went", () => {
@@ -43,6 +62,31 @@ test("knows which nodes came and went", () => {
       scenario(...steps.filter((step) => "act" in step && step.act === "remove-node"), steps[4]),
     );
   }).toThrow("there is no n2");
+});
+
+test("knows which nodes a storm brings or takes, and until when", () => {
+  const steps: readonly Step[] = [
+    { fault: "join-storm", hosts: 2 },
+    { fault: "kill-agent", node: 4 },
+    { act: "heal" },
+    { act: "add-node" },
+    { fault: "kill-agent", node: 5 },
+    { fault: "leave-storm", hosts: 2 },
+    { act: "heal" },
+    { fault: "kill-agent", node: 2 },
+  ];
+  const without = (number: number): Scenario =>
+    scenario(...steps.filter((_, index) => index !== number));
+  expect(hostsOf(scenario(...steps))).toEqual(["n1", "n2", "n3", "n4", "n5"]);
+  expect(() => {
+    checkScenario(scenario(...steps));
+  }).not.toThrow();
+  expect(() => {
+    checkScenario(scenario(...steps.slice(0, 3), steps[1]));
+  }).toThrow("step 4: there is no n4; there are n1, n2");
+  expect(() => {
+    checkScenario(without(6));
+  }).toThrow("step 7: there is no n2; there are n1");
 });
 
 test("says what its faults need of the machine", () => {

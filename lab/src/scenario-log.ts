@@ -13,7 +13,7 @@ import { hostsOf } from "./scenario-check.ts";
 import { formatStep, formatVariant } from "./scenario-text.ts";
 import type { Scenario, Step, Variant } from "./scenario.ts";
 import type { Clock } from "./system/clock.ts";
-import { planTopology, STORE_ENDPOINT } from "./topology.ts";
+import { planTopology, STORE_NAME, storeEndpoints } from "./topology.ts";
 import { checksFor } from "./watch/checks/registry.ts";
 
 /** Lines of each host's log that are kept; the last ones. */
@@ -71,6 +71,7 @@ export class ScenarioLog {
       nodes,
       segments: variant.segments,
       families,
+      storeMembers: scenario.storeMembers ?? 1,
     });
     this.tell({
       type: "run-started",
@@ -96,7 +97,11 @@ export class ScenarioLog {
         segment: host.bridge,
         publicIps: host.addresses.map(({ address }) => address),
       })),
-      store: { name: store.name, segment: store.bridge, endpoint: STORE_ENDPOINT },
+      store: {
+        name: STORE_NAME,
+        segment: store[0]?.bridge ?? "",
+        endpoint: storeEndpoints(store.length).join(","),
+      },
     });
   }
 

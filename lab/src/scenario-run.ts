@@ -192,6 +192,8 @@ function wishesOf(scenario: Scenario, variant: Variant): LabWishes {
   return {
     nodes: scenario.nodes,
     segments: variant.segments,
+    storeMembers: scenario.storeMembers ?? 1,
+    storeAuth: scenario.storeAuth ?? false,
     backend: variant.backend,
     backendOptions: variant.backendOptions ?? {},
     dualStack: variant.family === "dual",

@@ -17,6 +17,7 @@ import { type LeaseDetails, leaseDetails } from "./observe/lease-details.ts";
 import { STORE_PREFIX } from "./observe/leases.ts";
 import { type Probe, startProbe } from "./observe/probe.ts";
 import { factsOfVariant } from "./run-facts.ts";
+import { newcomersOf } from "./scenario-check.ts";
 import { type FaultEvent, healEvents } from "./scenario-log.ts";
 import type { ActStep, ExpectStep, FaultStep, ProbeStep, Step, Variant } from "./scenario.ts";
 import type { Clock } from "./system/clock.ts";
@@ -75,6 +76,7 @@ export class ScenarioStage implements AsyncDisposable {
 
   /** A fault counts only if its effect was seen (invariant F2). */
   async #fault(step: FaultStep): Promise<Finding> {
+    this.#lastNode += newcomersOf(step);
     const { id: fault, saw, text } = await this.#lab.injectFault(requestOfStep(step));
     this.#tell(
       saw === undefined

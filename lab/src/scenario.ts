@@ -7,6 +7,10 @@ export interface Scenario {
   /** Ids of the invariants it stands for. */
   readonly invariants: readonly string[];
   readonly nodes: number;
+  /** Of the store; one unless said. */
+  readonly storeMembers?: number;
+  /** Whether the store refuses whoever is not one of its users. */
+  readonly storeAuth?: boolean;
   /** Each is a run of its own, in a lab of its own. */
   readonly variants: readonly Variant[];
   readonly steps: readonly Step[];
@@ -77,7 +81,12 @@ export type Fault =
   | { readonly fault: "reboot-host"; readonly node: number; readonly run?: "lost" | "kept" }
   | { readonly fault: "delete-link"; readonly node: number; readonly link: string }
   | { readonly fault: PeerObjectFault; readonly node: number; readonly peer: number }
-  | { readonly fault: "flush-routes" | "foreign-device"; readonly node: number }
+  | {
+      readonly fault: "flush-routes" | "foreign-device" | "read-only-run";
+      readonly node: number;
+    }
+  /** Of the time in which it may run; 10 unless said. */
+  | { readonly fault: "throttle-agent"; readonly node: number; readonly percent?: number }
   | { readonly fault: "foreign-route"; readonly node: number; readonly to?: string }
   | { readonly fault: "change-address"; readonly node: number }
   | { readonly fault: "change-mtu"; readonly node: number; readonly mtu: number }
@@ -123,6 +132,20 @@ export type Fault =
       readonly direction?: FlowDirection;
     }
   | { readonly fault: "stop-store" | "pause-store" | "compact-store" }
+  | {
+      readonly fault: "stop-member" | "pause-member";
+      /** As things are when it strikes; or a member by its number. */
+      readonly member?: "leader" | "follower" | number;
+    }
+  | { readonly fault: "change-leader" | "lose-quorum" | "fill-store" | "expire-tokens" }
+  /** Healing takes the store back to what it was when this struck. */
+  | { readonly fault: "roll-back-store" }
+  /** Such as `100ms`. */
+  | { readonly fault: "compact-often"; readonly every?: string }
+  /** Nodes with the next numbers, or those with the highest; three unless said. */
+  | { readonly fault: "join-storm" | "leave-storm"; readonly hosts?: number }
+  | { readonly fault: "rolling-restart"; readonly signal?: "term" | "kill" }
+  | { readonly fault: "swap-addresses"; readonly node: number; readonly peer: number }
   | { readonly fault: "delete-lease" | "expire-lease" | "overwrite-lease"; readonly node: number }
   | {
       readonly fault: "poison-key";

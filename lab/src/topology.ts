@@ -4,7 +4,7 @@ import type { LabOptions } from "./options.ts";
 /**
  * The lab's underlay as values:
  *
- *     seg1 172.31.1.1/24 ──┬── etcd 172.31.1.2
+ *     seg1 172.31.1.1/24 ──┬── etcd 172.31.1.2, etcd2 172.31.1.3, …
  *                          ├── n1 eth0 172.31.1.11 ── cni0 ── pod
  *       (switch, router)   └── n3 eth0 172.31.1.13 ── cni0 ── pod
  *     seg2 172.31.2.1/24 ───── n2 eth0 172.31.2.12 ── cni0 ── pod
@@ -13,7 +13,8 @@ import type { LabOptions } from "./options.ts";
  */
 export interface Topology {
   readonly segments: readonly SegmentPlan[];
-  readonly store: EndpointPlan;
+  /** The members of the store, from the first one on. */
+  readonly store: readonly EndpointPlan[];
   readonly hosts: readonly HostPlan[];
 }
 
@@ -51,18 +52,18 @@ export interface HostPlan extends EndpointPlan {
 
 /** The interface of each host that its peers reach it through. */
 export const EXTERNAL_INTERFACE = "eth0";
+/** The first member's; those after it are `etcd2`, `etcd3`, … */
 export const STORE_NAME = "etcd";
-export const STORE_ADDRESS = "172.31.1.2";
-export const STORE_ENDPOINT: string = `http://${STORE_ADDRESS}:2379`;
+export const STORE_PORT = 2379;
 
 const FIRST_HOST = 10;
 const STORE_HOST = 2;
 const ROUTER_HOST = 1;
 
 export function planTopology(
-  options: Pick<LabOptions, "nodes" | "segments" | "families">,
+  options: Pick<LabOptions, "nodes" | "segments" | "families" | "storeMembers">,
 ): Topology {
-  const { segments, families } = options;
+  const { segments, families, storeMembers } = options;
   return {
     segments: Array.from({ length: segments }, (_, index) => ({
       bridge: bridgeOf(index + 1),
@@ -72,12 +73,12 @@ export function planTopology(
         return `${address}/${prefixLength}`;
       }),
     })),
-    store: {
-      name: STORE_NAME,
+    store: Array.from({ length: storeMembers }, (_, index) => ({
+      name: index === 0 ? STORE_NAME : `${STORE_NAME}${index + 1}`,
       bridge: bridgeOf(1),
-      mac: macOn(1, STORE_HOST),
-      addresses: families.map((family) => addressOn(1, STORE_HOST, family)),
-    },
+      mac: macOn(1, STORE_HOST + index),
+      addresses: families.map((family) => addressOn(1, STORE_HOST + index, family)),
+    })),
     hosts: Array.from({ length: options.nodes }, (_, index) => planHost(index + 1, options)),
   };
 }
@@ -96,6 +97,19 @@ export function planHost(
     mac: macOn(segment, FIRST_HOST + index),
     addresses: options.families.map((family) => addressOn(segment, FIRST_HOST + index, family)),
   };
+}
+
+/** What agents and the lab itself ask for the store: one URL for each member. */
+export function storeEndpoints(members: number): readonly string[] {
+  return storeAddresses(members).map((address) => `http://${address}:${STORE_PORT}`);
+}
+
+/** The IPv4 addresses of the members. */
+export function storeAddresses(members: number): readonly string[] {
+  return Array.from(
+    { length: members },
+    (_, index) => addressOn(1, STORE_HOST + index, "ipv4").address,
+  );
 }
 
 /** The number in a host's name, or undefined when the text is no host's name. */

@@ -14,7 +14,11 @@ const STATUS: LabStatus = {
     anchorPid: 1,
     peers: { routed: 0, known: 0 },
   })),
-  store: { endpoint: "http://192.0.2.2:2379", anchorPid: 2, version: "3.4.23" },
+  store: {
+    endpoint: "http://192.0.2.2:2379",
+    members: [{ name: "etcd", anchorPid: 2 }],
+    version: "3.4.23",
+  },
 };
 
 describe("lab exec", () => {

@@ -5,7 +5,6 @@ import type { LabState } from "../state.ts";
 import { workingDirectory } from "../system/machine.ts";
 import { run, runAttached } from "../system/processes.ts";
 import type { Terminal } from "../system/terminal.ts";
-import { STORE_NAME } from "../topology.ts";
 import type { Command } from "./command.ts";
 import { NAME_FLAG, parseFlags } from "./flags.ts";
 import { withLab } from "./open-lab.ts";
@@ -68,13 +67,14 @@ export function splitCommand(argv: readonly string[]): {
 
 /** The hosts that a list of names and patterns with `*` means, in order. @throws LabError "unknown-host" */
 export function matchHosts(pattern: string, status: LabStatus): string[] {
-  const known = [...status.hosts.map(({ name }) => name), STORE_NAME];
+  const members = status.store.members.map(({ name }) => name);
+  const known = [...status.hosts.map(({ name }) => name), ...members];
   const found = new Set<string>();
   for (const part of pattern.split(",")) {
     const escaped = part.replaceAll(/[^*\w-]/g, "\\$&").replaceAll("*", ".*");
     const expression = new RegExp(`^${escaped}$`);
     const matching = known.filter(
-      (name) => (part.includes("*") ? name !== STORE_NAME : true) && expression.test(name),
+      (name) => (part.includes("*") ? !members.includes(name) : true) && expression.test(name),
     );
     if (matching.length === 0) {
       throw new LabError(
@@ -87,15 +87,17 @@ export function matchHosts(pattern: string, status: LabStatus): string[] {
   return [...found];
 }
 
-/** The process whose namespaces a host, its pod or the store is in. @throws LabError "wrong-state" without a pod */
+/** The process whose namespaces a host, its pod or a member of the store is in. @throws LabError "wrong-state" without a pod */
 export function anchorOf(status: LabStatus, name: string, inPod: boolean): number {
   const host = status.hosts.find((candidate) => candidate.name === name);
-  if (host === undefined) {
-    return status.store.anchorPid;
+  const member = status.store.members.find((candidate) => candidate.name === name);
+  if (member !== undefined) {
+    return member.anchorPid;
   }
-  const pid = inPod ? host.podAnchorPid : host.anchorPid;
+  const pid = inPod ? host?.podAnchorPid : host?.anchorPid;
   if (pid === undefined) {
-    throw new LabError("wrong-state", `host ${name} has no pod yet: its agent is ${host.state}`);
+    const why = host === undefined ? "is not there" : `has no pod yet: its agent is ${host.state}`;
+    throw new LabError("wrong-state", `host ${name} ${why}`);
   }
   return pid;
 }

@@ -1,6 +1,6 @@
 import { LabError } from "../errors.ts";
 import { lastLines } from "../log-text.ts";
-import { hostFiles, runFiles } from "../run-directory.ts";
+import { hostFiles, memberFiles, memberNames, runFiles } from "../run-directory.ts";
 import { isAlive, readState } from "../state.ts";
 import { systemClock } from "../system/clock.ts";
 import { listDirectory, readText, readTextFrom } from "../system/files.ts";
@@ -57,7 +57,10 @@ function chooseSources(runDirectory: string, wanted: readonly string[]): Source[
   );
   const all = [
     ...hosts.map((name) => ({ name, path: hostFiles(runDirectory, name).agentLog })),
-    { name: "etcd", path: runFiles(runDirectory).storeLog },
+    ...memberNames(runDirectory).map((name) => ({
+      name,
+      path: memberFiles(runDirectory, name).log,
+    })),
     { name: "supervisor", path: runFiles(runDirectory).supervisorLog },
   ];
   const unknown = wanted.find((name) => !all.some((source) => source.name === name));

@@ -32,7 +32,11 @@ it("lists hosts with the process ids that the caller sees", () => {
   const status = {
     name: "default",
     hosts: [READY, EXITED],
-    store: { endpoint: "http://192.0.2.2:2379", anchorPid: 5, version: "3.4.23" },
+    store: {
+      endpoint: "http://192.0.2.2:2379",
+      members: [{ name: "etcd", anchorPid: 5 }],
+      version: "3.4.23",
+    },
   };
   expect(formatNodes(status, new Map([[30, 4711]]))).toMatchInlineSnapshot(`
     "NODE  SEGMENT  PUBLIC IP               SUBNET                            ROUTES  STATE            PID   UP

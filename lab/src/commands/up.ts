@@ -37,6 +37,12 @@ export const up: Command = {
       value: "K",
       help: "layer 2 segments with a router between (default 1)",
     },
+    "store-members": {
+      type: "string",
+      value: "M",
+      help: "members of the etcd cluster (default 1)",
+    },
+    "store-auth": { type: "boolean", help: "etcd knows its users; agents are given one" },
     backend: {
       type: "string",
       value: "TYPE",
@@ -111,6 +117,7 @@ const NETWORK_FLAGS = ["backend", "backend-option", "family", "network", "subnet
 function optionsOf(flags: ParsedFlags): LabOptions {
   const nodes = flags.number("nodes");
   const segments = flags.number("segments");
+  const storeMembers = flags.number("store-members");
   const expect = EXPECTATIONS.find((candidate) => candidate === flags.text("expect"));
   const timeoutSeconds = flags.number("timeout");
   const name = flags.text("name");
@@ -126,7 +133,9 @@ function optionsOf(flags: ParsedFlags): LabOptions {
       ...(driver === undefined ? {} : { driver }),
       ...(nodes === undefined ? {} : { nodes }),
       ...(segments === undefined ? {} : { segments }),
+      ...(storeMembers === undefined ? {} : { storeMembers }),
       ...(networkConfigText === undefined ? {} : { networkConfigText }),
+      storeAuth: flags.isOn("store-auth"),
       flanneld: flags.texts("flanneld"),
       ...(expect === undefined ? {} : { expect }),
       ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),

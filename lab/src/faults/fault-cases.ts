@@ -108,6 +108,17 @@ export const FAULT_CASES: readonly FaultCase[] = [
   strike("reorder", { percent: "50" }, /\d+ answers came after later ones/),
   strike("corrupt", { percent: "40" }, /\d+ of 50 got lost/),
   strike("pause-agent", {}, /process table has \d+ stopped/),
+  strike("throttle-agent", {}, /\d+ of \d+ looks at the process table found \d+ stopped/),
+  strike("read-only-run", {}, /in \/run of n1 could not be written: read-only file system/, {
+    argv: [
+      "env",
+      "LC_ALL=C",
+      "sh",
+      "-c",
+      "touch /run/flannel/trial 2>&1; rm -f /run/flannel/trial",
+    ],
+    says: /Read-only/,
+  }),
   strike("kill-agent", {}, /process table of n1 has no \d+ any more/),
   strike("stop-agent", {}, /process table of n1 has no \d+ any more/),
   strike("restart-agent", {}, /process table of n1 has \d+, and no \d+ any more/),
@@ -126,6 +137,28 @@ export const FAULT_CASES: readonly FaultCase[] = [
   { request: { fault: "compact-store", parameters: {} }, saw: /etcd has no revision \d+ any more/ },
   { request: { fault: "pause-store", parameters: {} }, saw: /process table has \d+ stopped/ },
   { request: { fault: "stop-store", parameters: {} }, saw: /no \d+, and etcd does not answer/ },
+  { request: { fault: "fill-store", parameters: {} }, saw: /refuses to write .* space exceeded/ },
+  { request: { fault: "roll-back-store", parameters: {} }, saw: /which the backup has not/ },
+  {
+    request: { fault: "compact-often", parameters: { every: "20ms" } },
+    saw: /forgot what was before revision \d+, and then before \d+/,
+  },
+  {
+    request: { fault: "join-storm", parameters: { hosts: "2" } },
+    saw: /the store has leases of n\d+, n\d+, and each has a pod/,
+  },
+  {
+    request: { fault: "leave-storm", parameters: { hosts: "1" } },
+    saw: /the store has no leases of n2$/,
+  },
+  {
+    request: { fault: "rolling-restart", parameters: {} },
+    saw: /the process table has \d+, \d+, and no \d+, \d+ any more/,
+  },
+  strike("swap-addresses", PEER, /dump of n1 shows 172\.31\.1\.12\/24, fd00:31:0:1::c\/64, and/, {
+    argv: show("-br", "address", "show", "eth0"),
+    says: /172\.31\.1\.12\/24/,
+  }),
   strike("delete-lease", {}, /the store has (no|another) \/coreos/),
   strike("expire-lease", {}, /the store has (no|another) \/coreos/),
   strike("overwrite-lease", {}, /the store has another owner's lease under \/coreos/),
@@ -151,6 +184,23 @@ export const FAULT_CASES: readonly FaultCase[] = [
     request: { fault: "change-config", parameters: { config } },
     saw,
   })),
+];
+
+const strikeMember = (fault: string, saw: RegExp, parameters = {}): FaultCase => ({
+  request: { fault, parameters },
+  saw,
+});
+
+/** Those that want a store of several members. */
+export const MEMBER_FAULT_CASES: readonly FaultCase[] = [
+  strikeMember("stop-member", /table has no \d+, the etcd\d?, and etcd\d? has the leader \d/),
+  strikeMember("stop-member", /table has no \d+, the etcd\d?, and/, { member: "follower" }),
+  strikeMember("stop-member", /table has no \d+, the etcd3, and etcd2?/, { member: "3" }),
+  strikeMember("pause-member", /table has \d+ stopped, the etcd\d?, and etcd\d? has the lead/),
+  strikeMember("change-leader", /etcd\d? has the leader \d+, who was \d+ \(etcd\d?\)/),
+  strikeMember("lose-quorum", /table has no \d+, \d+, and etcd3 no leader/),
+  strikeMember("stop-store", /table has no \d+, \d+, \d+, and etcd does not answer/),
+  strikeMember("pause-store", /table has \d+, \d+, \d+ stopped/),
 ];
 
 const NEEDS = [...FAULTS.values()].flatMap(({ needs }) => needs ?? []);

@@ -4,7 +4,7 @@ import type { FaultRequest } from "../lab.ts";
 import type { LeaseDetails } from "../observe/lease-details.ts";
 import type { KernelChange } from "../observe/kernel-witness.ts";
 import type { FaultName } from "../scenario.ts";
-import type { Etcd } from "../store/etcd.ts";
+import type { Store } from "../store/store.ts";
 import type { Clock } from "../system/clock.ts";
 
 /**
@@ -20,6 +20,10 @@ export interface FaultDefinition<Target> {
   readonly parameters: ParameterTable;
   /** What of the machine it needs beyond what every lab does; `lab doctor` tries it. */
   readonly needs?: FaultNeed;
+  /** Of the store, in a lab that has this fault. */
+  readonly membersMin?: number;
+  /** Of the store, too. */
+  readonly wantsUsers?: true;
   /** For verify, and again for heal with verifyHealed. */
   readonly timeLimitMs: number;
   /**
@@ -72,7 +76,7 @@ export interface Parameter {
 export interface FaultSite {
   readonly clock: Clock;
   readonly families: readonly IpFamily[];
-  readonly store: Etcd;
+  readonly store: Store;
   /** Different for every fault of a lab: for names of what it makes. */
   readonly id: string;
   /** The host that is struck. @throws LabError "usage" for a fault without one */
@@ -80,6 +84,12 @@ export interface FaultSite {
   /** Any host. @throws LabError "unknown-host" */
   hostNamed(name: string): LabHost;
   otherHosts(): readonly LabHost[];
+  /** So many names that no host ever had. */
+  newNames(count: number): readonly string[];
+  /** Makes a host and starts its agent. */
+  addHost(name: string): Promise<void>;
+  /** Takes a host away at once, and ends its leases. */
+  removeHost(name: string): Promise<void>;
   /** Every live lease, as the store has it. */
   leases(): Promise<readonly LeaseDetails[]>;
   /** What the kernel of the struck host said since the fault began to be injected, oldest first. */

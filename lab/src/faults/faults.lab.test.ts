@@ -16,7 +16,13 @@ import { deadlineIn, poll, systemClock } from "../system/clock.ts";
 import { defaultFlanneld } from "../own-agent.ts";
 import { describeMachine, workingDirectory } from "../system/machine.ts";
 import { Workplace } from "../testing/command-line.ts";
-import { type FaultCase, FAULT_CASES, isPossible, PEER } from "./fault-cases.ts";
+import {
+  type FaultCase,
+  FAULT_CASES,
+  isPossible,
+  MEMBER_FAULT_CASES,
+  PEER,
+} from "./fault-cases.ts";
 import { FAULTS } from "./registry.ts";
 import { corruptWords } from "./corrupt/index.ts";
 import { delayWords } from "./delay/index.ts";
@@ -91,8 +97,10 @@ requires("lab", "vxlan")("faults", () => {
   }
 
   it("each have a case here", () => {
-    const tested = new Set(FAULT_CASES.map(({ request }) => request.fault));
+    const cases = [...FAULT_CASES, ...MEMBER_FAULT_CASES];
+    const tested = new Set(cases.map(({ request }) => request.fault));
     tested.add("partition-ring"); // Wants more hosts: it has a test of its own below.
+    tested.add("expire-tokens"); // Wants a store with users: in store-members.lab.test.ts.
     expect([...FAULTS.keys()].filter((name) => !tested.has(name))).toEqual([]);
   });
 
@@ -301,6 +309,12 @@ requires("lab", "vxlan")("faults", () => {
     );
     await expect(strikeAt("black-hole", "n1", { peer: "n2", port: "8285" })).rejects.toThrow(
       "n1 has no tunnel on UDP port 8285",
+    );
+    await expect(lab.injectFault({ fault: "stop-member", parameters: {} })).rejects.toThrow(
+      "fault stop-member wants a store of several members: lab up --store-members 3",
+    );
+    await expect(lab.injectFault({ fault: "expire-tokens", parameters: {} })).rejects.toThrow(
+      "fault expire-tokens wants a store that knows its users: lab up --store-auth",
     );
     await expect(lab.healFaults({ id: "f0" })).rejects.toThrow("there is no fault f0; on are none");
     expect(await lab.listFaults({})).toEqual([]);

@@ -5,7 +5,7 @@ import type { LabHost } from "../hosts/host.ts";
 import type { KernelChange, KernelWitness } from "../observe/kernel-witness.ts";
 import { leaseDetails } from "../observe/lease-details.ts";
 import { STORE_PREFIX } from "../observe/leases.ts";
-import type { Etcd } from "../store/etcd.ts";
+import type { Store } from "../store/store.ts";
 import type { Clock } from "../system/clock.ts";
 import type { FaultGround, FaultObserver } from "./active-faults.ts";
 import type { FaultRequest } from "../lab.ts";
@@ -22,8 +22,11 @@ interface LabParts {
   readonly hosts: ReadonlyMap<string, LabHost>;
   /** @throws LabError "unknown-host" */
   readonly hostNamed: (name: string) => LabHost;
+  readonly newNames: FaultSite["newNames"];
+  readonly addHost: FaultSite["addHost"];
+  readonly removeHost: FaultSite["removeHost"];
   /** @throws LabError "wrong-state" before the lab is up */
-  readonly store: () => Etcd;
+  readonly store: () => Store;
   readonly observer?: FaultObserver;
 }
 
@@ -46,7 +49,7 @@ export class LabGround implements FaultGround {
   }
 
   site({ host, fault }: FaultRequest, id: string, sinceMs: number): FaultSite {
-    const { clock, families, hosts, hostNamed, store } = this.#parts;
+    const { clock, families, hosts, hostNamed, store, newNames, addHost, removeHost } = this.#parts;
     const struck = (): LabHost => {
       if (host === undefined) {
         throw new LabError("usage", `fault ${fault} strikes no host`);
@@ -62,6 +65,9 @@ export class LabGround implements FaultGround {
       },
       host: struck,
       hostNamed,
+      newNames,
+      addHost,
+      removeHost,
       otherHosts: () => [...hosts.values()].filter(({ name }) => name !== host),
       leases: async () => {
         const { entries } = await store().gateway.range(`${STORE_PREFIX}/subnets/`);

@@ -9,7 +9,7 @@ test("a filter stands where frames come from the host and where they leave for i
     "table netdev lab_f1 {
       chain from-host {
         type filter hook ingress device "n1" priority 0; policy accept;
-        ip daddr 172.31.1.2 accept
+        ip daddr 172.31.1.2-172.31.1.6 accept
         ip daddr 172.31.1.1 accept
         ip6 daddr fd00:31:0:1::1 accept
         icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
@@ -17,7 +17,7 @@ test("a filter stands where frames come from the host and where they leave for i
       }
       chain to-host {
         type filter hook egress device "n1" priority 0; policy accept;
-        ip saddr 172.31.1.2 accept
+        ip saddr 172.31.1.2-172.31.1.6 accept
         ip saddr 172.31.1.1 accept
         ip6 saddr fd00:31:0:1::1 accept
         icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
@@ -30,7 +30,7 @@ test("a filter stands where frames come from the host and where they leave for i
     "table netdev lab_f1 {
       chain to-host {
         type filter hook egress device "n1" priority 0; policy accept;
-        ip saddr 172.31.1.2 counter drop
+        ip saddr 172.31.1.2-172.31.1.6 counter drop
       }
     }
     "

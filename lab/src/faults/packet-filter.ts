@@ -3,7 +3,8 @@ import type { LabHost } from "../hosts/host.ts";
 import { parsePingOutput } from "../observe/ping-output.ts";
 import { findProgram } from "../system/files.ts";
 import { run, runChecked } from "../system/processes.ts";
-import { type HostPlan, STORE_ADDRESS } from "../topology.ts";
+import { MAX_STORE_MEMBERS } from "../options.ts";
+import { type HostPlan, storeAddresses } from "../topology.ts";
 import type { FaultSite, Parameter } from "./fault.ts";
 
 /**
@@ -45,6 +46,12 @@ export const DIRECTION: Parameter = {
   value: { kind: "word", words: DIRECTIONS },
 };
 
+const [FIRST_MEMBER = "", LAST_MEMBER = ""] = [0, MAX_STORE_MEMBERS - 1].map(
+  (index) => storeAddresses(MAX_STORE_MEMBERS)[index],
+);
+/** As nft(8) writes it. */
+const STORE_RANGE = `${FIRST_MEMBER}-${LAST_MEMBER}`;
+
 /** All that these hosts and their pods send and are sent. */
 export function wholeHosts(plans: readonly HostPlan[]): PeerEnd {
   return {
@@ -63,7 +70,7 @@ export function beyond(site: FaultSite, from: Side): string {
   const [other] = site.otherHosts();
   const peer = other?.plan.addresses[0]?.address;
   const router = site.host().plan.addresses[0]?.router ?? "";
-  return from === "store" ? STORE_ADDRESS : (peer ?? router);
+  return from === "store" ? FIRST_MEMBER : (peer ?? router);
 }
 
 /** The text for `nft -f`. */
@@ -97,11 +104,11 @@ function rules({ from, routers, verdict }: FilterPlan, field: "saddr" | "daddr")
     case "all":
       return [verdict];
     case "store":
-      return [`ip ${field} ${STORE_ADDRESS} ${verdict}`];
+      return [`ip ${field} ${STORE_RANGE} ${verdict}`];
     case "peers":
       // Packets of pods carry pods' addresses: what is not the store's or the router's own is the peers'.
       return [
-        ...[STORE_ADDRESS, ...routers].map(
+        ...[STORE_RANGE, ...routers].map(
           (address) => `${familyOf(address)} ${field} ${address} accept`,
         ),
         "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",

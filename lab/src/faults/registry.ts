@@ -5,10 +5,12 @@ import { alterRoute } from "./alter-route/index.ts";
 import { blackHole } from "./black-hole/index.ts";
 import { changeAddress } from "./change-address/index.ts";
 import { changeConfig } from "./change-config/index.ts";
+import { changeLeader } from "./change-leader/index.ts";
 import { changeMac } from "./change-mac/index.ts";
 import { changeMtu } from "./change-mtu/index.ts";
 import { clockDrift } from "./clock-drift/index.ts";
 import { clockJump } from "./clock-jump/index.ts";
+import { compactOften } from "./compact-often/index.ts";
 import { compactStore } from "./compact-store/index.ts";
 import { corrupt } from "./corrupt/index.ts";
 import { delay } from "./delay/index.ts";
@@ -20,28 +22,40 @@ import { deleteRoute } from "./delete-route/index.ts";
 import { detour } from "./detour/index.ts";
 import { duplicate } from "./duplicate/index.ts";
 import { expireLease } from "./expire-lease/index.ts";
-import type { AnyFault } from "./fault.ts";
+import { expireTokens } from "./expire-tokens/index.ts";
+import { fillStore } from "./fill-store/index.ts";
 import { flushRoutes } from "./flush-routes/index.ts";
 import { foreignDevice } from "./foreign-device/index.ts";
 import { foreignRoute } from "./foreign-route/index.ts";
 import { jitter } from "./jitter/index.ts";
+import { joinStorm } from "./join-storm/index.ts";
 import { killAgent } from "./kill-agent/index.ts";
+import { leaveStorm } from "./leave-storm/index.ts";
 import { linkFlap } from "./link-flap/index.ts";
+import { loseQuorum } from "./lose-quorum/index.ts";
 import { loss } from "./loss/index.ts";
 import { overwriteLease } from "./overwrite-lease/index.ts";
 import { partition } from "./partition/index.ts";
 import { partitionPair } from "./partition-pair/index.ts";
 import { partitionRing } from "./partition-ring/index.ts";
 import { pauseAgent } from "./pause-agent/index.ts";
+import { pauseMember } from "./pause-member/index.ts";
 import { pauseStore } from "./pause-store/index.ts";
 import { poisonKey } from "./poison-key/index.ts";
 import { rate } from "./rate/index.ts";
+import { readOnlyRun } from "./read-only-run/index.ts";
 import { rebootHost } from "./reboot-host/index.ts";
 import { reorder } from "./reorder/index.ts";
 import { resetConnections } from "./reset-connections/index.ts";
 import { restartAgent } from "./restart-agent/index.ts";
+import { rollBackStore } from "./roll-back-store/index.ts";
+import { rollingRestart } from "./rolling-restart/index.ts";
 import { stopAgent } from "./stop-agent/index.ts";
+import { stopMember } from "./stop-member/index.ts";
 import { stopStore } from "./stop-store/index.ts";
+import { swapAddresses } from "./swap-addresses/index.ts";
+import { throttleAgent } from "./throttle-agent/index.ts";
+import type { AnyFault } from "./fault.ts";
 
 /** Every fault, one line each, in the order of the alphabet. */
 export const FAULTS: ReadonlyMap<string, AnyFault> = listFaults([
@@ -51,10 +65,12 @@ export const FAULTS: ReadonlyMap<string, AnyFault> = listFaults([
   blackHole,
   changeAddress,
   changeConfig,
+  changeLeader,
   changeMac,
   changeMtu,
   clockDrift,
   clockJump,
+  compactOften,
   compactStore,
   corrupt,
   delay,
@@ -66,27 +82,39 @@ export const FAULTS: ReadonlyMap<string, AnyFault> = listFaults([
   detour,
   duplicate,
   expireLease,
+  expireTokens,
+  fillStore,
   flushRoutes,
   foreignDevice,
   foreignRoute,
   jitter,
+  joinStorm,
   killAgent,
+  leaveStorm,
   linkFlap,
+  loseQuorum,
   loss,
   overwriteLease,
   partition,
   partitionPair,
   partitionRing,
   pauseAgent,
+  pauseMember,
   pauseStore,
   poisonKey,
   rate,
+  readOnlyRun,
   rebootHost,
   reorder,
   resetConnections,
   restartAgent,
+  rollBackStore,
+  rollingRestart,
   stopAgent,
+  stopMember,
   stopStore,
+  swapAddresses,
+  throttleAgent,
 ]);
 
 /** @throws Error for two faults of one name */

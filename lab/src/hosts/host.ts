@@ -8,13 +8,14 @@ import { hostFiles, type HostFiles } from "../run-directory.ts";
 import { parseSubnetFile, type SubnetFile, subnetsOf } from "../subnet-file.ts";
 import type { Clock } from "../system/clock.ts";
 import { fileVersion, makeDirectory, readText } from "../system/files.ts";
+import { STORE_USER } from "../store/gateway.ts";
 import { KernelWitness } from "../observe/kernel-witness.ts";
 import { run, runChecked } from "../system/processes.ts";
 import {
   type EndpointAddress,
   EXTERNAL_INTERFACE,
   type HostPlan,
-  STORE_ENDPOINT,
+  storeEndpoints,
 } from "../topology.ts";
 import { Agent } from "./agent.ts";
 import { type Anchor, openAnchor } from "./anchor.ts";
@@ -104,8 +105,11 @@ export class LabHost {
       AT_DIRECTORY,
       options.workingDirectory,
       ...agentCommandOf(options.agents, plan.name).argv,
-      `--etcd-endpoints=${STORE_ENDPOINT}`,
+      `--etcd-endpoints=${storeEndpoints(options.storeMembers).join(",")}`,
       `--iface=${EXTERNAL_INTERFACE}`,
+      ...(options.storeAuth
+        ? [`--etcd-username=${STORE_USER.name}`, `--etcd-password=${STORE_USER.password}`]
+        : []),
     ];
     this.#agent = new Agent({
       startProcess: (environment) => place.start(argv, environment),

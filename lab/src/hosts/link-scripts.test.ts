@@ -3,7 +3,7 @@ import { parseSubnetFile } from "../subnet-file.ts";
 import { planHost, planTopology } from "../topology.ts";
 import { endpointBatch, plugBatch, podBatch, podBridgeBatch, switchBatch } from "./link-scripts.ts";
 
-const DUAL = { nodes: 1, segments: 1, families: ["ipv4", "ipv6"] } as const;
+const DUAL = { nodes: 1, segments: 1, storeMembers: 1, families: ["ipv4", "ipv6"] } as const;
 const FILE = `FLANNEL_NETWORK=10.244.0.0/16
 FLANNEL_SUBNET=10.244.7.1/24
 FLANNEL_IPV6_NETWORK=fd00:10:244::/48

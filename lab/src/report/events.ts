@@ -106,7 +106,12 @@ export interface TopologySeen extends Timed {
     readonly segment: string;
     readonly publicIps: readonly string[];
   }[];
-  readonly store: { readonly name: string; readonly segment: string; readonly endpoint: string };
+  readonly store: {
+    readonly name: string;
+    readonly segment: string;
+    /** One URL a member, with commas between. */
+    readonly endpoint: string;
+  };
 }
 
 /** Steps are numbered from 1, in the order of `ScenarioFacts.steps`. */

@@ -2,63 +2,71 @@ import { type Anchor, openAnchor } from "../hosts/anchor.ts";
 import { ANCHOR_SCRIPT, endpointBatch } from "../hosts/link-scripts.ts";
 import { LabError } from "../errors.ts";
 import { lastLines } from "../log-text.ts";
-import { runFiles } from "../run-directory.ts";
-import { type Clock, type Deadline, poll } from "../system/clock.ts";
-import { makeDirectory, readText } from "../system/files.ts";
+import { memberFiles, type MemberFiles } from "../run-directory.ts";
+import { copyTree, makeDirectory, readText, removeTree } from "../system/files.ts";
 import { run, type RunningProcess, startLogged } from "../system/processes.ts";
-import { join } from "node:path";
-import { type EndpointPlan, STORE_ENDPOINT } from "../topology.ts";
-import { EtcdGateway } from "./gateway.ts";
+import { type EndpointPlan, STORE_PORT } from "../topology.ts";
 
-const HEALTH_POLL_MS = 10;
 const LOG_TAIL_LINES = 10;
-/** A single member elects itself after the election timeout: the default 1,000 ms would be a second of every `up`. */
-const SPEED_FLAGS = ["--heartbeat-interval=10", "--election-timeout=100"];
+const PEER_PORT = 2380;
+/**
+ * A single member elects itself after the election timeout: the default 1,000 ms would be a second of every `up`. Several
+ * must hear each other in time, on a busy machine too.
+ */
+const SPEED_FLAGS_ALONE = ["--heartbeat-interval=10", "--election-timeout=100"];
+const SPEED_FLAGS = ["--heartbeat-interval=50", "--election-timeout=500"];
 /** etcd before 3.5 refuses to start on these without being told. */
 const ARCHITECTURE_OVERRIDE = { ETCD_UNSUPPORTED_ARCH: "arm64" };
 
-/** A real etcd in namespaces of its own. */
+/** One member of the store: a real etcd in namespaces of its own. */
 export class Etcd {
   readonly anchor: Anchor;
-  readonly gateway: EtcdGateway = new EtcdGateway(STORE_ENDPOINT);
-  readonly #runDirectory: string;
+  readonly name: string;
+  readonly endpoint: string;
+  readonly #files: MemberFiles;
+  readonly #initialCluster: readonly EndpointPlan[];
   #process: RunningProcess | undefined;
+  #isPaused = false;
+  #ended: string | undefined;
 
-  private constructor(anchor: Anchor, runDirectory: string) {
+  private constructor(
+    anchor: Anchor,
+    plan: EndpointPlan,
+    cluster: readonly EndpointPlan[],
+    files: MemberFiles,
+  ) {
     this.anchor = anchor;
-    this.#runDirectory = runDirectory;
+    this.name = plan.name;
+    this.endpoint = `http://${addressOf(plan)}:${STORE_PORT}`;
+    this.#initialCluster = cluster;
+    this.#files = files;
   }
 
-  /** Makes the namespaces and the link; the link is not plugged in. */
-  static async open(plan: EndpointPlan, runDirectory: string): Promise<Etcd> {
-    const files = runFiles(runDirectory);
-    const ownRun = join(files.storeDirectory, "run");
-    makeDirectory(ownRun);
-    const anchor = await openAnchor(ANCHOR_SCRIPT, [plan.name, ownRun, endpointBatch(plan)]);
-    return new Etcd(anchor, runDirectory);
+  /** Makes the namespaces and the link of one of the members of a cluster; the link is not plugged in. */
+  static async open(
+    plan: EndpointPlan,
+    cluster: readonly EndpointPlan[],
+    runDirectory: string,
+  ): Promise<Etcd> {
+    const files = memberFiles(runDirectory, plan.name);
+    makeDirectory(files.run);
+    const anchor = await openAnchor(ANCHOR_SCRIPT, [plan.name, files.run, endpointBatch(plan)]);
+    return new Etcd(anchor, plan, cluster, files);
   }
 
-  /** @throws LabError "lab-broke" with the end of etcd's log */
-  async start(clock: Clock, deadline: Deadline, signal: AbortSignal): Promise<void> {
-    const files = runFiles(this.#runDirectory);
-    const started = await startLogged(this.anchor.enter(await commandLine(files.storeData)), {
-      logFile: files.storeLog,
+  /** With the data that it has, or none. Says nothing of whether it is healthy. */
+  async start(): Promise<void> {
+    const started = await startLogged(this.anchor.enter(await this.#commandLine()), {
+      logFile: this.#files.log,
       environment: process.arch === "arm64" ? ARCHITECTURE_OVERRIDE : {},
     });
     this.#process = started;
-    let ended: string | undefined;
+    this.#ended = undefined;
+    this.#isPaused = false;
     void started.exited.then(({ code, signal: by }) => {
-      ended = by ?? `code ${code}`;
+      this.#ended = by ?? `code ${code}`;
       this.#process = undefined;
     });
-    const healthy = await poll(clock, { everyMs: HEALTH_POLL_MS, deadline, signal }, async () =>
-      ended === undefined ? (await this.gateway.isHealthy()) || undefined : false,
-    );
-    if (healthy !== true) {
-      const evidence = lastLines(readText(files.storeLog) ?? "", LOG_TAIL_LINES);
-      const what = ended === undefined ? "does not answer in time" : `ended with ${ended}`;
-      throw new LabError("lab-broke", `etcd ${what}`, { evidence });
-    }
   }
 
   /** Undefined while it does not run. */
@@ -66,9 +74,31 @@ export class Etcd {
     return this.#process?.pid;
   }
 
-  /** Nothing happens while it does not run. */
-  signal(signal: NodeJS.Signals): void {
-    this.#process?.kill(signal);
+  /** Whether it runs and was not paused: who asks it has an answer soon. */
+  get answers(): boolean {
+    return this.#process !== undefined && !this.#isPaused;
+  }
+
+  /** How it ended by itself, with the end of its log; undefined while it runs. */
+  get trouble(): LabError | undefined {
+    return this.#ended === undefined ? undefined : this.complaint(`ended with ${this.#ended}`);
+  }
+
+  /** What it did, with the end of its log. */
+  complaint(what: string): LabError {
+    const evidence = lastLines(readText(this.#files.log) ?? "", LOG_TAIL_LINES);
+    return new LabError("lab-broke", `${this.name} ${what}`, { evidence });
+  }
+
+  /** SIGSTOP until SIGCONT. Nothing happens while it does not run. */
+  pause(): void {
+    this.#isPaused = true;
+    this.#process?.kill("SIGSTOP");
+  }
+
+  continue(): void {
+    this.#isPaused = false;
+    this.#process?.kill("SIGCONT");
   }
 
   /** Ends it at once; `start` starts it again with the same data. */
@@ -77,25 +107,51 @@ export class Etcd {
     running?.kill("SIGKILL");
     await running?.exited;
   }
+
+  /** Of a member that does not run. */
+  backUp(): void {
+    removeTree(this.#files.backup);
+    copyTree(this.#files.data, this.#files.backup);
+  }
+
+  /** Of a member that does not run: its data are those of the last `backUp`. */
+  restore(): void {
+    removeTree(this.#files.data);
+    copyTree(this.#files.backup, this.#files.data);
+  }
+
+  /** Flags that etcd 3.4 and later know, and the one for speed that some know. */
+  async #commandLine(): Promise<string[]> {
+    const { stdout, stderr } = await run(["etcd", "--help"]);
+    const known = stdout + stderr;
+    const noFsync = known.includes("unsafe-no-fsync") ? ["--unsafe-no-fsync"] : [];
+    const isAlone = this.#initialCluster.length === 1;
+    const peers = this.#initialCluster.map((plan) => `${plan.name}=${peerUrl(plan, isAlone)}`);
+    const own = peers.find((peer) => peer.startsWith(`${this.name}=`))?.split("=")[1] ?? "";
+    return [
+      "etcd",
+      `--name=${this.name}`,
+      `--data-dir=${this.#files.data}`,
+      `--listen-client-urls=${this.endpoint}`,
+      `--advertise-client-urls=${this.endpoint}`,
+      `--listen-peer-urls=${own}`,
+      `--initial-advertise-peer-urls=${own}`,
+      `--initial-cluster=${peers.join(",")}`,
+      // Passwords are hashed once for each member and each log-in: the default takes 60 ms.
+      "--bcrypt-cost=4",
+      "--logger=zap",
+      "--log-level=error",
+      ...(isAlone ? SPEED_FLAGS_ALONE : SPEED_FLAGS),
+      ...noFsync,
+    ];
+  }
 }
 
-/** Flags that etcd 3.4 and later know, and the one for speed that some know. */
-async function commandLine(dataDirectory: string): Promise<string[]> {
-  const { stdout, stderr } = await run(["etcd", "--help"]);
-  const known = stdout + stderr;
-  const noFsync = known.includes("unsafe-no-fsync") ? ["--unsafe-no-fsync"] : [];
-  return [
-    "etcd",
-    "--name=lab",
-    `--data-dir=${dataDirectory}`,
-    `--listen-client-urls=${STORE_ENDPOINT}`,
-    `--advertise-client-urls=${STORE_ENDPOINT}`,
-    "--listen-peer-urls=http://127.0.0.1:2380",
-    "--initial-advertise-peer-urls=http://127.0.0.1:2380",
-    "--initial-cluster=lab=http://127.0.0.1:2380",
-    "--logger=zap",
-    "--log-level=error",
-    ...SPEED_FLAGS,
-    ...noFsync,
-  ];
+/** One that is alone needs no network for it. */
+function peerUrl(plan: EndpointPlan, isAlone: boolean): string {
+  return `http://${isAlone ? "127.0.0.1" : addressOf(plan)}:${PEER_PORT}`;
+}
+
+function addressOf({ addresses }: EndpointPlan): string {
+  return addresses.find(({ family }) => family === "ipv4")?.address ?? "";
 }

@@ -3,6 +3,7 @@ import {
   appendFileSync,
   closeSync,
   constants,
+  cpSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -77,6 +78,11 @@ export function moveDirectory(from: string, to: string): boolean {
     }
     throw error;
   }
+}
+
+/** Everything below `from`, to a place where nothing is. */
+export function copyTree(from: string, to: string): void {
+  cpSync(from, to, { recursive: true });
 }
 
 export function removeTree(path: string): void {

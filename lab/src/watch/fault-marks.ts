@@ -14,6 +14,10 @@ export interface FaultMark {
     /** As long as it is on, and `maxGapMs` after. */
     readonly untilEnd?: boolean;
   };
+  /** So long after its end it still excuses: agents have this time to find out what it made of the world. */
+  readonly resyncMs?: number;
+  /** It strikes more hosts than the one that it is aimed at. */
+  readonly everywhere?: true;
 }
 
 /** A single object, address or MAC that changed is put right by event. Source: invariants D5, D11. */
@@ -22,9 +26,21 @@ const HARMLESS: FaultMark = { lasts: "moment" };
 /** An agent that is away, or whose store is, loses no packet. Source: invariant D5. */
 const AGENT_AWAY: FaultMark = { lasts: "agent-start" };
 const STORE_AWAY: FaultMark = { lasts: "heal" };
+/** Who has lost its lease cannot have it back before there is room, and is gone for its peers until then. */
+const STORE_FULL: FaultMark = { lasts: "heal", gap: { maxGapMs: 5000, untilEnd: true } };
 const CUT_OFF: FaultMark = { lasts: "heal", gap: { maxGapMs: 2000, untilEnd: true } };
 /** A device is back, or a lease is taken again. Source: invariants D10, B10. */
 const MADE_ANEW: FaultMark = { lasts: "moment", gap: { maxGapMs: 5000 } };
+
+/** A store that was restored. Source: invariant C9. */
+const ANOTHER_STORE: FaultMark = {
+  lasts: "moment",
+  gap: { maxGapMs: 10_000 },
+  resyncMs: 10_000,
+};
+
+/** Two leases are published anew, each with what was the other's. Source: invariants A3, B10. */
+const SWAPPED: FaultMark = { ...MADE_ANEW, resyncMs: 5000, everywhere: true };
 
 /** A fault that is not named here is taken to keep everything of its host from working until it is healed. */
 const MARKS: Readonly<Partial<Record<FaultName, FaultMark>>> = {
@@ -32,10 +48,12 @@ const MARKS: Readonly<Partial<Record<FaultName, FaultMark>>> = {
   "alter-neighbour": REPAIRED,
   "alter-route": REPAIRED,
   "change-address": REPAIRED,
+  "change-leader": HARMLESS,
   "change-mac": REPAIRED,
   "change-mtu": HARMLESS,
   "clock-drift": STORE_AWAY,
   "clock-jump": STORE_AWAY,
+  "compact-often": HARMLESS,
   "compact-store": HARMLESS,
   "delete-fdb": REPAIRED,
   "delete-lease": MADE_ANEW,
@@ -44,20 +62,32 @@ const MARKS: Readonly<Partial<Record<FaultName, FaultMark>>> = {
   "delete-route": REPAIRED,
   detour: REPAIRED,
   "expire-lease": MADE_ANEW,
+  "expire-tokens": HARMLESS,
+  "fill-store": STORE_FULL,
   "flush-routes": REPAIRED,
   "foreign-device": HARMLESS,
   "foreign-route": HARMLESS,
+  "join-storm": HARMLESS,
   "kill-agent": AGENT_AWAY,
+  "leave-storm": HARMLESS,
   "link-flap": CUT_OFF,
+  "lose-quorum": STORE_AWAY,
   loss: CUT_OFF,
   partition: CUT_OFF,
   "pause-agent": STORE_AWAY,
+  "pause-member": STORE_AWAY,
   "pause-store": STORE_AWAY,
   "poison-key": STORE_AWAY,
+  "read-only-run": STORE_AWAY,
   "reset-connections": STORE_AWAY,
   "restart-agent": AGENT_AWAY,
+  "rolling-restart": HARMLESS,
+  "roll-back-store": ANOTHER_STORE,
   "stop-agent": AGENT_AWAY,
+  "stop-member": HARMLESS,
   "stop-store": STORE_AWAY,
+  "swap-addresses": SWAPPED,
+  "throttle-agent": STORE_AWAY,
 };
 
 export function markOf({ fault, parameters }: FaultRequest): FaultMark {

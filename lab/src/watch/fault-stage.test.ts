@@ -79,6 +79,46 @@ describe("what a fault excuses", () => {
     ]);
   });
 
+  it("of a store that was restored: a moment, and the time in which agents must find out", () => {
+    expect(
+      said((stage) => {
+        stage.begins("f1", request("roll-back-store"));
+        stage.struck("f1");
+      }),
+    ).toEqual([
+      "fault-began fault=f1",
+      "gaps-allowed allowance=fault 1 maxGapMs=10000",
+      "allowance-ended allowance=fault 1",
+      "gaps-allowed allowance=fault 2 maxGapMs=10000 forMs=10000",
+      "fault-ended fault=f1 resyncMs=10000",
+    ]);
+  });
+
+  it("of a store that is full: until it is healed, whoever has lost its lease meanwhile", () => {
+    expect(
+      said((stage) => {
+        stage.begins("f1", request("fill-store"));
+        stage.struck("f1");
+        stage.healBegins("f1");
+        stage.ended("f1");
+      }),
+    ).toEqual([
+      "fault-began fault=f1",
+      "gaps-allowed allowance=fault 1 maxGapMs=5000 untilEnd=true",
+      "fault-began fault=f1",
+      "allowance-ended allowance=fault 1",
+      "gaps-allowed allowance=fault 2 maxGapMs=5000 forMs=5000",
+      "fault-ended fault=f1",
+    ]);
+  });
+
+  it("of addresses that are swapped: whatever both hosts, and all that talk to them, go through", () => {
+    const lines = said((stage) => {
+      stage.begins("f1", request("swap-addresses", "n1", { peer: "n2" }));
+    });
+    expect(lines).toEqual(["fault-began fault=f1", "gaps-allowed allowance=fault 1 maxGapMs=5000"]);
+  });
+
   it("of a store that is away: no packet, whoever cannot reach it", () => {
     for (const one of [request("stop-store"), request("partition", "n1", { from: "store" })]) {
       expect(markOf(one)).toEqual({ lasts: "heal" });

@@ -21,7 +21,8 @@ export class FaultStage {
 
   /** Before it is injected. */
   begins(id: string, request: FaultRequest): void {
-    this.#faults.set(id, { mark: markOf(request), host: request.host });
+    const mark = markOf(request);
+    this.#faults.set(id, { mark, host: mark.everywhere === true ? undefined : request.host });
     this.#strike(id);
   }
 
@@ -30,7 +31,7 @@ export class FaultStage {
     const fault = this.#faults.get(id);
     if (fault?.mark.lasts === "moment") {
       this.#endGaps(fault);
-      this.#stage({ kind: "fault-ended", fault: id });
+      this.#stage({ kind: "fault-ended", fault: id, ...resyncOf(fault) });
     }
   }
 
@@ -45,7 +46,7 @@ export class FaultStage {
     if (fault !== undefined) {
       this.#faults.delete(id);
       this.#endGaps(fault);
-      this.#stage({ kind: "fault-ended", fault: id });
+      this.#stage({ kind: "fault-ended", fault: id, ...resyncOf(fault) });
     }
   }
 
@@ -90,6 +91,10 @@ export class FaultStage {
     this.#allowances += 1;
     return `fault ${this.#allowances}`;
   }
+}
+
+function resyncOf({ mark: { resyncMs } }: StagedFault): { readonly resyncMs?: number } {
+  return resyncMs === undefined ? {} : { resyncMs };
 }
 
 function ofHost({ host }: StagedFault): { readonly host?: string } {

@@ -4,10 +4,12 @@ import type { FaultObserver } from "../faults/active-faults.ts";
 import type { HostObserver, LabHost } from "../hosts/host.ts";
 import type { FaultRequest } from "../lab.ts";
 import { isExpected } from "../lab-pings.ts";
+import { STORE_PREFIX } from "../observe/leases.ts";
 import type { LabOptions, WatchWish } from "../options.ts";
 import { factsOfLab } from "../run-facts.ts";
+import type { Store } from "../store/store.ts";
 import type { Clock } from "../system/clock.ts";
-import { hostIndex, planHost, STORE_ENDPOINT } from "../topology.ts";
+import { hostIndex, planHost, storeEndpoints } from "../topology.ts";
 import { FaultStage } from "./fault-stage.ts";
 import { RunWatch } from "./run-watch.ts";
 import type { PerFamily } from "./sightings.ts";
@@ -34,7 +36,7 @@ export class LabWatch implements HostObserver, FaultObserver {
     this.#run = new RunWatch({
       clock,
       now: () => clock.nowMs() - wish.beganMs,
-      storeEndpoint: STORE_ENDPOINT,
+      storeEndpoints: storeEndpoints(options.storeMembers),
       facts: factsOfLab(options),
       runDirectory: wish.folder,
       maxPairs: MAX_PAIRS,
@@ -45,6 +47,20 @@ export class LabWatch implements HostObserver, FaultObserver {
     });
     this.#faults = new FaultStage((what) => {
       this.#run.stage(what);
+    });
+  }
+
+  /** Wants to know what the lab itself does to its store. */
+  observeStore(store: Store): void {
+    store.gateway.tellWrites((key, value) => {
+      this.labWrites(key, value);
+    });
+    this.#run.logInToStoreWith(() => store.gateway.logIn());
+    store.observeRollBacks({
+      rollBackBegins: () => this.#run.storeGoing(),
+      rollBackEnded: async () => {
+        this.#run.storeRolledBack(await store.gateway.range(`${STORE_PREFIX}/`));
+      },
     });
   }
 

@@ -62,7 +62,7 @@ requires("netns", "etcd")("a watched run", () => {
       ],
       { stdio: "ignore" },
     );
-    gateway = new EtcdGateway(endpoint);
+    gateway = new EtcdGateway(() => [endpoint]);
     const deadline = deadlineIn(systemClock, SOON_MS);
     await poll(systemClock, { everyMs: 50, deadline }, async () =>
       (await gateway.isHealthy()) ? true : undefined,
@@ -109,7 +109,7 @@ requires("netns", "etcd")("a watched run", () => {
     watch = new RunWatch({
       clock: systemClock,
       now: () => systemClock.nowMs() - startMs,
-      storeEndpoint: endpoint,
+      storeEndpoints: [endpoint],
       facts: {
         backend: "host-gw",
         directRouting: false,
@@ -226,7 +226,7 @@ requires("netns", "etcd")("a watched run", () => {
     const seen: Sighting[] = [];
     const stop = new AbortController();
     const late = new StoreWatch({
-      endpoint: endpoint,
+      endpoints: [endpoint],
       prefix: `${STORE_PREFIX}/`,
       clock: systemClock,
       now: () => 7,

@@ -1,7 +1,7 @@
 import type { NetworkFactsOfRun } from "../checks/kernel-equals-leases.ts";
 import { LabError, messageOf } from "../errors.ts";
 import { STORE_PREFIX } from "../observe/leases.ts";
-import type { WatchEvent } from "../lab.ts";
+import type { StoreContent, WatchEvent } from "../lab.ts";
 import { type Clock, deadlineIn } from "../system/clock.ts";
 import { readText } from "../system/files.ts";
 import { checksFor } from "./checks/registry.ts";
@@ -34,7 +34,8 @@ export interface RunWatchOptions {
   readonly clock: Clock;
   /** Milliseconds since the run began. */
   readonly now: () => number;
-  readonly storeEndpoint: string;
+  /** One a member. */
+  readonly storeEndpoints: readonly string[];
   readonly facts: NetworkFactsOfRun;
   readonly runDirectory: string;
   readonly maxPairs: number;
@@ -70,8 +71,8 @@ export class RunWatch {
     this.#watch = new InvariantWatch(checksFor(facts), facts);
     this.#probes = new ProbeTraffic({ clock, now, see, maxPairs, isExpected });
     this.#files = new SubnetFileWatch({ clock, now, see });
-    const endpoint = options.storeEndpoint;
-    this.#store = new StoreWatch({ endpoint, prefix: `${STORE_PREFIX}/`, clock, now, see });
+    const endpoints = options.storeEndpoints;
+    this.#store = new StoreWatch({ endpoints, prefix: `${STORE_PREFIX}/`, clock, now, see });
   }
 
   /** Begins to look. Once. */
@@ -117,6 +118,27 @@ export class RunWatch {
       }
       this.#tellBlind("probe", `${pod.host}: ${error.message}`);
     }
+  }
+
+  /** How to get a token that the store takes. */
+  logInToStoreWith(logIn: () => Promise<string | undefined>): void {
+    this.#store.logInWith(logIn);
+  }
+
+  /** Looks away from a store that is about to be another. */
+  storeGoing(): Promise<void> {
+    return this.#store.pause();
+  }
+
+  /** What the lab made of the store is nobody else's change. */
+  storeRolledBack({ revision, entries }: StoreContent): void {
+    const changes = this.#store.changesTo(entries);
+    for (const change of changes) {
+      const key = change.kind === "put" ? change.entry.key : change.key;
+      const value = change.kind === "put" ? { value: change.entry.value } : {};
+      this.stage({ kind: "lab-writes", key, ...value });
+    }
+    this.#store.resume(revision, changes);
   }
 
   /** The host's addresses are others now. */

@@ -156,7 +156,8 @@ export type StageSighting = {
   | { readonly kind: "agent-started" | "agent-ended"; readonly host: string }
   /** Without a host the fault is at the store or between hosts. */
   | { readonly kind: "fault-began"; readonly fault: string; readonly host?: string }
-  | { readonly kind: "fault-ended"; readonly fault: string }
+  /** It still excuses for `resyncMs`. */
+  | { readonly kind: "fault-ended"; readonly fault: string; readonly resyncMs?: number }
   /** The lab is about to write (or, without a value, delete) a key by its own hand. */
   | { readonly kind: "lab-writes"; readonly key: string; readonly value?: string }
   /** From now on gaps of this length are allowed: of one pair, of all pairs of a host, or, without either, of all. */

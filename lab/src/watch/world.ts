@@ -54,7 +54,7 @@ export class World {
   readonly #ownerships: Ownership[] = [];
   /** Every address that a host ever had. */
   readonly #addresses: Map<string, Set<string>> = new Map();
-  readonly #endedFaults: { readonly host: string | undefined; readonly at: number }[] = [];
+  readonly #endedFaults: { readonly host: string | undefined; readonly until: number }[] = [];
   readonly #labWrites: { readonly key: string; readonly value: string | undefined }[] = [];
   readonly #readyAt: Map<string, number> = new Map();
   #lastChangeAt = 0;
@@ -84,14 +84,18 @@ export class World {
     }
   }
 
-  /** Whether nothing changed and no fault was on for so long before a moment. */
+  /** Whether nothing changed and no fault was on, or still excuses, for so long before a moment. */
   quietFor(ms: number, at: number): boolean {
-    return this.faults.size === 0 && at - this.#lastChangeAt >= ms;
+    return (
+      this.faults.size === 0 &&
+      at - this.#lastChangeAt >= ms &&
+      this.#endedFaults.every(({ until }) => until < at)
+    );
   }
 
   /** Whether a fault is on, or was just now, that can keep a host from what it should do. */
   isStruck(host: string): boolean {
-    const echoes = this.#endedFaults.filter(({ at }) => this.#now - at <= FAULT_ECHO_MS);
+    const echoes = this.#endedFaults.filter(({ until }) => this.#now <= until);
     return [...this.faults.values(), ...echoes.map((fault) => fault.host)].some(
       (struck) => struck === undefined || struck === host,
     );
@@ -226,7 +230,7 @@ export class World {
         this.faults.set(sighting.fault, sighting.host);
         break;
       case "fault-ended":
-        this.#endFault(sighting.fault, at);
+        this.#endFault(sighting.fault, at + (sighting.resyncMs ?? FAULT_ECHO_MS));
         break;
       case "lab-writes":
         this.#labWrites.push({ key: sighting.key, value: sighting.value });
@@ -251,9 +255,9 @@ export class World {
     this.#addresses.set(host, new Set([...known, ...Object.values(publicIps)]));
   }
 
-  #endFault(fault: string, at: number): void {
+  #endFault(fault: string, until: number): void {
     if (this.faults.has(fault)) {
-      this.#endedFaults.push({ host: this.faults.get(fault), at });
+      this.#endedFaults.push({ host: this.faults.get(fault), until });
       this.faults.delete(fault);
     }
   }

@@ -1,6 +1,7 @@
 import { addToAddress, formatAddress, parseAddress } from "../../addresses.ts";
 import { LabError } from "../../errors.ts";
 import { type EndpointAddress, EXTERNAL_INTERFACE } from "../../topology.ts";
+import { addressLines, cidrOf } from "../address-lines.ts";
 import { type AnyFault, defineFault } from "../fault.ts";
 import { allSeen, dumped, ipBatch, linkOf } from "../host-kernel.ts";
 
@@ -28,7 +29,7 @@ export const changeAddress: AnyFault = defineFault<Target>({
     return { before: plan.addresses, after: plan.addresses.map(moved) };
   },
   inject: async (site, { before, after }) => {
-    await ipBatch(site.host(), renumber(before, after));
+    await ipBatch(site.host(), addressLines(before, after));
     site.host().readdress(after);
   },
   verify: async (site, { before, after }) =>
@@ -44,15 +45,15 @@ export const changeAddress: AnyFault = defineFault<Target>({
     ]),
   heal: async (site, { before, after }) => {
     const there = (await linkOf(site.host(), EXTERNAL_INTERFACE))?.addresses ?? [];
-    if (after.some((address) => there.includes(cidr(address)))) {
-      await ipBatch(site.host(), renumber(after, before));
+    if (after.some((address) => there.includes(cidrOf(address)))) {
+      await ipBatch(site.host(), addressLines(after, before));
     }
     site.host().readdress(before);
   },
   verifyHealed: async (site, { before }) => {
     const there = (await linkOf(site.host(), EXTERNAL_INTERFACE))?.addresses ?? [];
-    return before.every((address) => there.includes(cidr(address)))
-      ? dumped(site.host(), before.map(cidr).join(", "))
+    return before.every((address) => there.includes(cidrOf(address)))
+      ? dumped(site.host(), before.map(cidrOf).join(", "))
       : undefined;
   },
 });
@@ -62,26 +63,6 @@ function moved(address: EndpointAddress): EndpointAddress {
   return parsed === undefined
     ? address
     : { ...address, address: formatAddress(addToAddress(parsed, STEP)) };
-}
-
-/**
- * The old address goes first: with the new one beside it in one subnet, IPv4 would take the new one with it. The kernel
- * takes the default route along with the last address, so that comes anew.
- */
-function renumber(from: readonly EndpointAddress[], to: readonly EndpointAddress[]): string[] {
-  const device = EXTERNAL_INTERFACE;
-  return [
-    ...from.map((address) => `address delete ${cidr(address)} dev ${device}`),
-    ...to.map(
-      (address) =>
-        `address add ${cidr(address)} dev ${device}${address.family === "ipv6" ? " nodad" : ""}`,
-    ),
-    ...to.map(({ router }) => `route replace default via ${router} dev ${device}`),
-  ];
-}
-
-function cidr({ address, prefixLength }: EndpointAddress): string {
-  return `${address}/${prefixLength}`;
 }
 
 function isAddress(

@@ -3,7 +3,7 @@ import { isStopped } from "../agent-process.ts";
 import { type AnyFault, defineFault } from "../fault.ts";
 
 interface Target {
-  readonly pid: number;
+  readonly pids: readonly number[];
 }
 
 export const pauseStore: AnyFault = defineFault<Target>({
@@ -13,21 +13,26 @@ export const pauseStore: AnyFault = defineFault<Target>({
   parameters: {},
   timeLimitMs: 10_000,
   aim: async ({ store }) => {
-    if (store.pid === undefined) {
+    const pids = store.members.flatMap(({ pid }) => pid ?? []);
+    if (pids.length === 0) {
       throw new LabError("wrong-state", "no etcd runs");
     }
-    return { pid: store.pid };
+    return { pids };
   },
   inject: async ({ store }) => {
-    store.signal("SIGSTOP");
+    store.members.forEach((member) => {
+      member.pause();
+    });
   },
-  verify: async (_site, { pid }) =>
-    isStopped(pid) ? { saw: `the process table has ${pid} stopped` } : undefined,
+  verify: async (_site, { pids }) =>
+    pids.every(isStopped) ? { saw: `the process table has ${pids.join(", ")} stopped` } : undefined,
   heal: async ({ store }) => {
-    store.signal("SIGCONT");
+    store.members.forEach((member) => {
+      member.continue();
+    });
   },
-  verifyHealed: async ({ store }, { pid }) =>
-    !isStopped(pid) && (await store.gateway.isHealthy())
+  verifyHealed: async ({ store }, { pids }) =>
+    !pids.some(isStopped) && (await store.isHealthy())
       ? { saw: "etcd says that it is healthy" }
       : undefined,
 });

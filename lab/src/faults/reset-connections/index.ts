@@ -1,7 +1,8 @@
 import { LabError } from "../../errors.ts";
 import type { LabHost } from "../../hosts/host.ts";
+import { MAX_STORE_MEMBERS } from "../../options.ts";
 import { run, runChecked } from "../../system/processes.ts";
-import { STORE_ADDRESS, STORE_ENDPOINT } from "../../topology.ts";
+import { STORE_PORT, storeAddresses } from "../../topology.ts";
 import { type AnyFault, defineFault } from "../fault.ts";
 import { addFilter, type FilterPlan, removeFilter } from "../packet-filter.ts";
 
@@ -9,8 +10,10 @@ interface Target {
   readonly plan: FilterPlan;
 }
 
-const STORE_PORT = new URL(STORE_ENDPOINT).port;
-const TO_STORE = ["dst", STORE_ADDRESS, "dport", "=", `:${STORE_PORT}`];
+const MEMBERS = storeAddresses(MAX_STORE_MEMBERS);
+const [FIRST_MEMBER = ""] = MEMBERS;
+/** Nothing else of a lab has this port. */
+const TO_STORE = ["dport", "=", `:${STORE_PORT}`];
 const CONNECT_TIMEOUT_MS = 5000;
 /** Run by Node in the host: says `connected`, or the error's code. Arguments: address, port. */
 const CONNECT = `
@@ -38,7 +41,7 @@ export const resetConnections: AnyFault = defineFault<Target>({
         table: `lab_${site.id}`,
         port: host.name,
         direction: "out",
-        from: { macs: [], addresses: [STORE_ADDRESS], match: `tcp dport ${STORE_PORT}` },
+        from: { macs: [], addresses: MEMBERS, match: `tcp dport ${STORE_PORT}` },
         routers: [],
         verdict: "counter reject with tcp reset",
       },
@@ -75,7 +78,7 @@ async function connected(host: LabHost): Promise<readonly string[]> {
 
 /** `connected`, or the code of the error that connect(2) had. */
 async function tryToConnect(host: LabHost): Promise<string> {
-  const argv = [process.execPath, "-e", CONNECT, STORE_ADDRESS, STORE_PORT];
+  const argv = [process.execPath, "-e", CONNECT, FIRST_MEMBER, String(STORE_PORT)];
   const { stdout } = await run(host.anchor.enter(argv), { timeoutMs: CONNECT_TIMEOUT_MS });
   return stdout.trim();
 }

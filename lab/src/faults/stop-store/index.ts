@@ -8,7 +8,7 @@ import {
 import { type AnyFault, defineFault } from "../fault.ts";
 
 interface Target {
-  readonly identity: ProcessIdentity;
+  readonly identities: readonly ProcessIdentity[];
 }
 
 const TIME_LIMIT_MS = 10_000;
@@ -20,22 +20,23 @@ export const stopStore: AnyFault = defineFault<Target>({
   parameters: {},
   timeLimitMs: TIME_LIMIT_MS,
   aim: async ({ store }) => {
-    const identity = store.pid === undefined ? undefined : identifyProcess(store.pid);
-    if (identity === undefined) {
+    const identities = store.members.flatMap(({ pid }) =>
+      pid === undefined ? [] : (identifyProcess(pid) ?? []),
+    );
+    if (identities.length === 0) {
       throw new LabError("wrong-state", "no etcd runs");
     }
-    return { identity };
+    return { identities };
   },
   inject: ({ store }) => store.stop(),
-  verify: async ({ store }, { identity }) =>
-    isSameProcess(identity) || (await store.gateway.isHealthy())
+  verify: async ({ store }, { identities }) =>
+    identities.some(isSameProcess) || (await store.gateway.isHealthy())
       ? undefined
-      : { saw: `the process table has no ${identity.pid}, and etcd does not answer` },
-  heal: async ({ store, clock }) => {
-    if (store.pid === undefined) {
-      await store.start(clock, deadlineIn(clock, TIME_LIMIT_MS), new AbortController().signal);
-    }
-  },
+      : {
+          saw: `the process table has no ${identities.map(({ pid }) => pid).join(", ")}, and etcd does not answer`,
+        },
+  heal: ({ store, clock }) =>
+    store.start(clock, deadlineIn(clock, TIME_LIMIT_MS), new AbortController().signal),
   verifyHealed: async ({ store }) =>
-    (await store.gateway.isHealthy()) ? { saw: "etcd says that it is healthy" } : undefined,
+    (await store.isWhole()) ? { saw: "etcd says that it is healthy" } : undefined,
 });

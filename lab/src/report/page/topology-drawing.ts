@@ -49,13 +49,18 @@ export function drawTopology(topology: TopologySeen): string {
 function nodesOn(topology: TopologySeen, segment: string): readonly Node[] {
   const { store, hosts } = topology;
   return [
-    ...(store.segment === segment
-      ? [{ name: store.name, lines: [store.endpoint.replace(/^\w+:\/\//, "")] }]
-      : []),
+    ...(store.segment === segment ? membersOf(store) : []),
     ...hosts
       .filter((host) => host.segment === segment)
       .map(({ name, publicIps }) => ({ name, lines: publicIps })),
   ];
+}
+
+function membersOf({ name, endpoint }: TopologySeen["store"]): readonly Node[] {
+  return endpoint.split(",").map((url, index) => ({
+    name: index === 0 ? name : `${name}${index + 1}`,
+    lines: [url.replace(/^\w+:\/\//, "")],
+  }));
 }
 
 function drawNode({ name, lines }: Node, index: number, busY: number): string {

@@ -30,6 +30,26 @@ describe("D1: a check of dumps", () => {
     expect(d1(wrong(3000), laterOn(3520))).toEqual([2, true]);
   });
 
+  it("gives the agents time to find out what a fault made of the world, where it needs some", () => {
+    const story = (at: number, resyncMs?: number): readonly Sighting[] => [
+      { witness: "stage", kind: "fault-began", at: 900, fault: "f1" },
+      {
+        witness: "stage",
+        kind: "fault-ended",
+        at: 1000,
+        fault: "f1",
+        ...(resyncMs === undefined ? {} : { resyncMs }),
+      },
+      wrong(at),
+      laterOn(at + 520),
+    ];
+    const violations = (...more: Parameters<typeof story>): number =>
+      judged(...CLUSTER, ...story(...more)).violations.filter(({ id }) => id === "D1").length;
+    expect(violations(4000)).toBe(1);
+    expect(violations(4000, 3000)).toBe(0);
+    expect(violations(4001, 3000)).toBe(1);
+  });
+
   it("does not look, nor wait, while a fault is on", () => {
     const struck: Sighting = { witness: "stage", kind: "fault-began", at: 1000, fault: "f1" };
     expect(d1(struck, right(1001))).toEqual([0, true]);

@@ -1,14 +1,18 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { afterEach, describe, expect, it } from "vitest";
+import type { StoreEntry } from "../../lab.ts";
+import { deadlineIn, poll, systemClock } from "../../system/clock.ts";
 import type { Sighting } from "../sightings.ts";
 import { StoreWatch } from "./store-watch.ts";
 
-let server: Server | undefined;
+const servers: Server[] = [];
 
 afterEach(() => {
-  server?.closeAllConnections();
-  server?.close();
+  servers.splice(0).forEach((server) => {
+    server.closeAllConnections();
+    server.close();
+  });
 });
 
 const kv = (revision: number, more: object): object => ({
@@ -19,15 +23,21 @@ const answer = (revision: number, more: object = {}): object => ({
   result: { header: { revision: String(revision) }, ...more },
 });
 
-/** A store that answers each watch with the next of these streams of lines, and then no more. */
-async function watched(...streams: readonly (readonly (object | string)[])[]): Promise<{
-  readonly seen: readonly Sighting[];
+type Lines = readonly (object | string)[];
+
+interface Member {
+  readonly endpoint: string;
   readonly startedAt: readonly number[];
-}> {
-  const seen: Sighting[] = [];
+}
+
+/** A member that answers each watch with the next of these streams of lines, and then no more. One, by its number, stays open. */
+async function member(
+  streams: readonly Lines[],
+  atEnd: () => void,
+  open?: number,
+): Promise<Member> {
   const startedAt: number[] = [];
-  const stop = new AbortController();
-  server = createServer((request, response) => {
+  const server = createServer((request, response) => {
     let body = "";
     request.on("data", (chunk: Buffer) => {
       body += chunk.toString("utf8");
@@ -37,29 +47,58 @@ async function watched(...streams: readonly (readonly (object | string)[])[]): P
       const lines = streams[startedAt.length];
       startedAt.push(Number(asked.create_request.start_revision));
       if (lines === undefined) {
-        stop.abort();
+        atEnd();
       }
-      response.end(
-        (lines ?? [])
-          .map((line) => (typeof line === "string" ? line : `${JSON.stringify(line)}\n`))
-          .join(""),
-      );
+      const text = (lines ?? [])
+        .map((line) => (typeof line === "string" ? line : `${JSON.stringify(line)}\n`))
+        .join("");
+      if (startedAt.length === open) {
+        response.write(text);
+      } else {
+        response.end(text);
+      }
     });
   });
+  servers.push(server);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
-  const watch = new StoreWatch({
-    endpoint: `http://127.0.0.1:${port}`,
+  return { endpoint: `http://127.0.0.1:${port}`, startedAt };
+}
+
+function watchOf(members: readonly Member[], seen: Sighting[]): StoreWatch {
+  return new StoreWatch({
+    endpoints: members.map(({ endpoint }) => endpoint),
     prefix: "/a/",
     // A clock that does not wait: the next try follows at once.
     clock: { isoTime: String, nowMs: () => 0, sleep: () => Promise.resolve() },
     now: () => 1,
     see: (sighting) => void seen.push(sighting),
   });
-  await watch.run(stop.signal);
-  return { seen, startedAt };
+}
+
+/** What is seen of a store of one member. */
+async function watched(...streams: readonly Lines[]): Promise<{
+  readonly seen: readonly Sighting[];
+  readonly startedAt: readonly number[];
+}> {
+  const seen: Sighting[] = [];
+  const stop = new AbortController();
+  const only = await member(streams, () => {
+    stop.abort();
+  });
+  await watchOf([only], seen).run(stop.signal);
+  return { seen, startedAt: only.startedAt };
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  const deadline = deadlineIn(systemClock, 5000);
+  await poll(systemClock, { everyMs: 1, deadline }, () => (holds() ? true : undefined));
+}
+
+function revisions(seen: readonly Sighting[]): readonly unknown[] {
+  return seen.map((one) => (one.kind === "revision" ? one.revision : one.kind));
 }
 
 describe("the watch of the store", () => {
@@ -115,5 +154,64 @@ describe("the watch of the store", () => {
   it("is blind to an answer that is none", async () => {
     const { seen } = await watched(["no JSON\n"]);
     expect(seen).toMatchObject([{ kind: "blind" }]);
+  });
+
+  it("sees each revision once, from the member that tells it first, and none twice from one that lags", async () => {
+    const stop = new AbortController();
+    const seen: Sighting[] = [];
+    const lagging = await member(
+      [
+        [answer(3, { events: [kv(2, {}), kv(3, {})] })],
+        [answer(5, { events: [kv(4, {}), kv(5, {})] })],
+      ],
+      () => {
+        stop.abort();
+      },
+    );
+    // One that stands still with its connection open.
+    const still = await member(
+      [[answer(4, { events: [kv(2, {}), kv(3, {}), kv(4, {})] })]],
+      () => undefined,
+      1,
+    );
+    await watchOf([still, lagging], seen).run(stop.signal);
+    expect(revisions(seen)).toEqual([2, 3, 4, 5]);
+  });
+
+  it("looks away while the store is taken back, and goes on from what is there then", async () => {
+    const seen: Sighting[] = [];
+    const stop = new AbortController();
+    const entry = (key: string, modRevision: number): StoreEntry => ({
+      key,
+      value: "v",
+      modRevision,
+      createRevision: modRevision,
+    });
+    const named = (key: string, revision: number): object => ({
+      kv: { key: Buffer.from(key).toString("base64"), mod_revision: String(revision) },
+    });
+    const only = await member(
+      [
+        [answer(9, { events: [named("/a/old", 3), named("/a/both", 4), named("/a/new", 9)] })],
+        [answer(7, { events: [named("/a/next", 7)] })],
+      ],
+      () => {
+        stop.abort();
+      },
+      1,
+    );
+    const watch = watchOf([only], seen);
+    const running = watch.run(stop.signal);
+    await until(() => revisions(seen).includes(9));
+    await watch.pause();
+    const changes = watch.changesTo([entry("/a/old", 2), entry("/a/both", 4)]);
+    expect(changes).toMatchObject([
+      { kind: "delete", key: "/a/new" },
+      { kind: "put", entry: { key: "/a/old", modRevision: 2 } },
+    ]);
+    watch.resume(6, changes);
+    await running;
+    expect(revisions(seen)).toEqual([3, 4, 9, 6, 7]);
+    expect(only.startedAt.slice(-2)).toEqual([7, 8]);
   });
 });
