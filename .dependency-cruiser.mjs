@@ -116,9 +116,17 @@ export default {
     ),
     never(
       "properties-see-the-agent",
-      "properties run the agent's own code, never the lab's",
+      "properties run the agent's own code, never the lab's, but for what a scenario is and how its file is read",
       { path: "^property-tests/" },
-      { path: "^(lab|scenarios|linux/(?!src/(testing|capability)))" },
+      {
+        path: "^(lab/(?!src/(scenario|system/scenario-files)\\.ts$)|scenarios/|linux/(?!src/(testing|capability)))",
+      },
+    ),
+    never(
+      "one-place-plays-scenarios",
+      "the rest of the simulated world knows no lab",
+      { path: "^property-tests/", pathNot: "^property-tests/src/sim/scenarios/" },
+      { path: "^lab/" },
     ),
     only(
       "benchmarks-see-the-agent",

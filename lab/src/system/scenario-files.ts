@@ -35,7 +35,8 @@ export function isScenarioFile(word: string): boolean {
   return word.endsWith(SUFFIX);
 }
 
-async function scenariosIn(path: string): Promise<readonly Scenario[]> {
+/** @throws LabError "usage" for a file that holds no scenario */
+export async function scenariosIn(path: string): Promise<readonly Scenario[]> {
   const module = await importFile(path);
   const scenarios = Object.values(module).filter(isScenario);
   if (scenarios.length === 0) {

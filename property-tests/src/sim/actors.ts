@@ -40,6 +40,8 @@ export interface WorldOptions extends Mutation {
   readonly renewMarginMinutes: number;
   readonly members: 1 | 3;
   readonly framing: "whole" | "cut" | "pieces";
+  /** Machines are dealt to the segments in turn, with a router between them; 1 when absent. */
+  readonly segments?: number;
 }
 
 export interface World {
@@ -76,6 +78,8 @@ export interface SimNode {
   readonly foreign: string;
   /** The types of backend that its agents had with this kernel. */
   readonly backendsSinceBoot: Set<string>;
+  /** Whether it reaches an address of the underlay without a gateway. */
+  isOnLink(address: string): boolean;
   /** Talks to another member from now on, as many further on; ends its watches. */
   failOver(by: number): void;
   /** Its agent ended by itself or was stopped. */

@@ -64,7 +64,7 @@ export function kernelTextsNow(
   return kernelTexts(node, config, { live, printed: node.kernel.print() });
 }
 
-/** A peer's subnet that a node should have a way to. */
+/** A peer's subnet that a node should have a way to: with host-gw only those on its own segment. */
 export interface PeerSubnet {
   readonly block: Block;
   /** Whose it is: the IPv4 address that its lease names. */
@@ -85,7 +85,10 @@ export function peerSubnets(
       const block = blockOfFamily(peer, family.words);
       const publicIp = String(peer.value[family.words.publicIp]);
       const { owner } = peer;
-      return block === undefined || owner === undefined ? [] : [{ block, owner, publicIp }];
+      const isReached = config.backendType !== "host-gw" || node.isOnLink(publicIp);
+      return block === undefined || owner === undefined || !isReached
+        ? []
+        : [{ block, owner, publicIp }];
     }),
   );
 }
@@ -110,7 +113,7 @@ function expectedKernel(
     const { words, mine } = family;
     if (config.backendType === "vxlan") lines.push(...deviceLines(node, words, own, mine));
     const peers = peersIn(family, { own, config, live });
-    for (const peer of peers) lines.push(...peerLines(peer, words, config.backendType));
+    for (const peer of peers) lines.push(...peerLines(node, config, peer, words));
   }
   return lines.toSorted();
 }
@@ -196,6 +199,12 @@ function isPeer(
   return facts.config.backendType !== "vxlan" || macOf(peer, words) !== undefined;
 }
 
+/** Whether a peer gets a plain route: with host-gw nobody else gets any. */
+function isDirect(node: SimNode, config: NetworkConfig, publicIp: string): boolean {
+  const { DirectRouting } = Object(config.backendOptions) as { readonly DirectRouting?: unknown };
+  return (config.backendType === "host-gw" || DirectRouting === true) && node.isOnLink(publicIp);
+}
+
 function macOf(stored: StoredSubnets, { data }: FamilyWords): string | undefined {
   const value = stored.value[data];
   if (typeof value !== "object" || value === null) return undefined;
@@ -219,11 +228,18 @@ function deviceLines(
   ];
 }
 
-function peerLines(peer: StoredSubnets, words: FamilyWords, type: string): readonly string[] {
+function peerLines(
+  node: SimNode,
+  config: NetworkConfig,
+  peer: StoredSubnets,
+  words: FamilyWords,
+): readonly string[] {
   const block = blockOfFamily(peer, words);
   if (block === undefined) return [];
   const publicIp = String(peer.value[words.publicIp]);
-  if (type === "host-gw") return [`route ${block.text} via ${publicIp} dev eth0 proto 116`];
+  if (isDirect(node, config, publicIp))
+    return [`route ${block.text} via ${publicIp} dev eth0 proto 116`];
+  if (config.backendType === "host-gw") return [];
   const [gateway = ""] = block.text.split("/");
   const mac = macOf(peer, words);
   return [

@@ -1,7 +1,7 @@
 /** Faults of a machine's kernel: what others do behind the agent's back to the objects that it made, and to the card. */
-import { addToIp, familyOf, parseCidr, parseIp } from "agent/core/ip.ts";
-import { parseMac } from "agent/core/mac.ts";
-import type { Change, KernelObject, Link } from "agent/kernel/kernel.ts";
+import { type Family, type Ip, addToIp, familyOf, parseCidr, parseIp } from "agent/core/ip.ts";
+import { type Mac, parseMac } from "agent/core/mac.ts";
+import type { Change, KernelObject, Link, Scope } from "agent/kernel/kernel.ts";
 import { isAgents } from "./kernel-facts.ts";
 import type { Strikes } from "./strikes.ts";
 import type { Machine } from "./world.ts";
@@ -47,12 +47,17 @@ const DEVICES = ["flannel.1", "flannel-v6.1"];
 const POD_NETWORKS = ["10.42.0.0/16", "10.43.0.0/16", "fd00:42::/32", "fd00:43::/32"].map(
   parseCidr,
 );
+/** Everything that an agent may have made. */
+export const AGENTS_SCOPE: Scope = { links: DEVICES, networks: POD_NETWORKS, sysctls: [] };
 /** Ethernet's, one that a provider's own tunnel leaves, jumbo frames. */
 const MTUS = [1500, 1450, 9000];
 
-/** On the segment of every machine, and nobody's. */
-const NOBODY = { 4: parseIp("192.0.2.250"), 6: parseIp("2001:db8::fa") };
-const NOBODYS_MAC = parseMac("0e:ff:ff:ff:ff:ff");
+/** On the first segment, and nobody's. */
+const NOBODY: Readonly<Record<Family, Ip>> = {
+  4: parseIp("192.0.2.250"),
+  6: parseIp("2001:db8::fa"),
+};
+export const NOBODYS_MAC: Mac = parseMac("0e:ff:ff:ff:ff:ff");
 
 /** Undefined for an object that it is nothing for. */
 type Tampering = (object: KernelObject, variant: number) => Change | undefined;
@@ -66,18 +71,23 @@ function alteration(object: KernelObject, variant: number): Change | undefined {
   return altered === undefined ? undefined : { action: "put", object: altered };
 }
 
-function alter(object: KernelObject, variant: number): KernelObject | undefined {
+/** What somebody else might put in its place: it leads to `nobody`. Undefined for what cannot be altered. */
+export function alter(
+  object: KernelObject,
+  variant: number,
+  nobody: Readonly<Record<Family, Ip>> = NOBODY,
+): KernelObject | undefined {
   switch (object.kind) {
     case "link":
       return alterLink(object, variant);
     case "neighbour":
       return { ...object, mac: NOBODYS_MAC };
     case "fdb":
-      return { ...object, destination: NOBODY[familyOf(object.destination)] };
+      return { ...object, destination: nobody[familyOf(object.destination)] };
     case "route": {
       const { gateway, onlink, destination } = object;
       if (gateway === undefined) return undefined;
-      return { ...object, gateway: onlink ? addToIp(gateway, 1n) : NOBODY[familyOf(destination)] };
+      return { ...object, gateway: onlink ? addToIp(gateway, 1n) : nobody[familyOf(destination)] };
     }
     case "address":
     case "nexthop":
@@ -99,7 +109,7 @@ function alterLink(link: Link, variant: number): Link {
 async function tamper(node: Machine, variant: number, how: Tampering): Promise<void> {
   const { kernel, agent, world } = node;
   const ofTunnel = agent?.config?.backendType !== "host-gw";
-  const dumped = await kernel.dump({ links: DEVICES, networks: POD_NETWORKS, sysctls: [] });
+  const dumped = await kernel.dump(AGENTS_SCOPE);
   const changes = dumped
     .filter((object) => isAgents(object) && object.kind !== "sysctl")
     // What vxlan left when the backend changed may be that of a second agent.

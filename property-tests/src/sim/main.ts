@@ -1,13 +1,15 @@
 /**
  * Plays many simulated worlds: `pnpm sim --seeds 10000 --nodes 10 [--minutes 60] [--from 1] [--jobs 2] [--json]`, or one of them again:
  * `pnpm sim --seed 17`. `--nodes 10` is that many in every world, `--nodes 2..10` another number in each; a seed means a world only
- * together with the nodes and minutes it was drawn for. Ends with 0 when all passed, 1 when a check failed, 3 when some check was never made (invariant F6), 64 for a
+ * together with the nodes and minutes it was drawn for. `pnpm sim --scenario all` plays scenarios of the lab instead (scenarios/command.ts).
+ * Ends with 0 when all passed, 1 when a check failed, 3 when some check was never made (invariant F6), 64 for a
  * wrong word.
  */
 import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
 import { INVARIANTS, type InvariantId } from "./invariants.ts";
 import { FAULT_KINDS, type PlanLimits } from "./plan.ts";
+import { isOfScenarios, playScenarios } from "./scenarios/command.ts";
 import { type SeedReport, type Share, playShare } from "./sim-worker.ts";
 
 interface Settings extends PlanLimits {
@@ -245,4 +247,7 @@ function settingsOrExit(): Settings {
   }
 }
 
-process.exitCode = await run(settingsOrExit());
+const words = process.argv.slice(2);
+process.exitCode = isOfScenarios(words)
+  ? await playScenarios(words, process.stdout)
+  : await run(settingsOrExit());

@@ -31,6 +31,6 @@ export function networkConfig(plan: Plan, variant: number): string {
           IPv6SubnetLen: shape.subnetLengthV6 + longer,
         }
       : {}),
-    Backend: { Type: backendOf(plan, variant) },
+    Backend: { ...plan.backendOptions, Type: backendOf(plan, variant) },
   });
 }

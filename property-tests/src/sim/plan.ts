@@ -70,6 +70,8 @@ export interface Plan {
   readonly nodes: number;
   readonly backend: "vxlan" | "host-gw";
   readonly dualStack: boolean;
+  /** Members of the `Backend` object beside `Type`. */
+  readonly backendOptions?: Readonly<Record<string, unknown>>;
   /** How long a lease lives, and how long before its end it is renewed. */
   readonly ttlSeconds: number;
   readonly renewMarginMinutes: number;

@@ -4,6 +4,11 @@ import type { Clock } from "agent/system/clock.ts";
 /** More than this without time passing is a busy loop. */
 const MAX_EVENTS_AT_ONCE = 20_000;
 
+/** Of whatever is simulated (invariant B7). */
+export class BusyLoop extends Error {
+  override readonly name = "BusyLoop";
+}
+
 interface Planned {
   readonly atMs: number;
   readonly order: number;
@@ -33,7 +38,7 @@ export class SimTime {
     return () => (planned.act = undefined);
   }
 
-  /** Lets `ms` pass. @throws Error when time stands still for too many events */
+  /** Lets `ms` pass. @throws BusyLoop when time stands still for too many events */
   async pass(ms: number): Promise<void> {
     const endMs = this.#nowMs + ms;
     await settle();
@@ -55,7 +60,7 @@ export class SimTime {
     this.events++;
     this.#atOnce = atMs > this.#nowMs ? 0 : this.#atOnce + 1;
     if (this.#atOnce > MAX_EVENTS_AT_ONCE)
-      throw new Error(`${MAX_EVENTS_AT_ONCE} events at ${this.#nowMs} ms: something spins`);
+      throw new BusyLoop(`${MAX_EVENTS_AT_ONCE} events at ${this.#nowMs} ms: something spins`);
   }
 
   #push(planned: Planned): void {
@@ -132,6 +137,8 @@ export interface ClockErrors {
   rate: number;
   /** Milliseconds that the wall clock is ahead. */
   wallOffsetMs: number;
+  /** Wall milliseconds for each true one since a moment in true time; 1 when absent. */
+  wallPace?: { readonly sinceMs: number; readonly pace: number } | undefined;
 }
 
 /**
@@ -162,7 +169,10 @@ export class AgentClock implements Clock {
   }
 
   wallClock(): Date {
-    return new Date(EPOCH_MS + this.#time.nowMs + this.#errors.wallOffsetMs);
+    const { nowMs } = this.#time;
+    const { wallOffsetMs, wallPace } = this.#errors;
+    const gainedMs = wallPace === undefined ? 0 : (nowMs - wallPace.sinceMs) * (wallPace.pace - 1);
+    return new Date(EPOCH_MS + nowMs + wallOffsetMs + gainedMs);
   }
 
   sleep(ms: number, signal: AbortSignal): Promise<void> {

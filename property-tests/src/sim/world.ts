@@ -20,6 +20,7 @@ import {
 import { AgentLife } from "./agent-process.ts";
 import { type Arrival, Uplink } from "./sim-store.ts";
 import { type ClockErrors, SimTime, TrueClock } from "./sim-time.ts";
+import { type Addresses, Attachment } from "./underlay.ts";
 
 /** How long a supervisor waits before it starts an agent again that ended by itself: twice as long each time, until one had a lease. */
 const RESTART_MS_MIN = 5_000;
@@ -30,11 +31,6 @@ const INTERFACE_MTU = 1500;
 const TRACE_LINES = 400;
 
 export type { SimNode } from "./actors.ts";
-
-interface Addresses {
-  readonly 4: Ip;
-  readonly 6: Ip;
-}
 
 export class SimWorld implements World {
   readonly options: WorldOptions;
@@ -121,7 +117,10 @@ export class Machine implements SimNode {
   /** From 1. */
   readonly number: number;
   readonly name: string;
+  readonly attachment: Attachment;
   addresses: Addresses;
+  /** Addresses on its segment that somebody routed through the router. */
+  readonly detours: Set<string> = new Set();
   readonly uplink: Uplink = new Uplink();
   readonly files: MemoryFiles = new MemoryFiles();
   /** When a fault touched it last, by itself or through the store, in true time. */
@@ -145,10 +144,9 @@ export class Machine implements SimNode {
     this.number = index + 1;
     this.name = `n${this.number}`;
     this.#memberIndex = index;
-    this.addresses = {
-      4: `192.0.2.${this.number}` as Ip,
-      6: `2001:db8::${this.number.toString(16)}` as Ip,
-    };
+    const { segments = 1 } = world.options;
+    this.attachment = new Attachment(index % segments, segments);
+    this.addresses = this.attachment.addresses(this.number);
     this.kernel = this.#boot();
     this.foreign = this.kernel.print();
   }
@@ -164,6 +162,10 @@ export class Machine implements SimNode {
   get member(): MemoryMember | undefined {
     const { members } = this.world;
     return members[this.#memberIndex % Math.max(1, members.length)];
+  }
+
+  isOnLink(address: string): boolean {
+    return this.attachment.holds(address) && !this.detours.has(address);
   }
 
   failOver(by: number): void {
@@ -195,10 +197,12 @@ export class Machine implements SimNode {
   }
 
   /** The machine starts anew: kernel and /run are empty, /var is kept. The supervisor does not start the agent. */
-  reboot(): void {
+  reboot({ keepsRun = false }: { readonly keepsRun?: boolean } = {}): void {
     this.crash();
     this.kernel = this.#boot();
+    this.detours.clear();
     this.backendsSinceBoot.clear();
+    if (keepsRun) return;
     for (const path of this.files.texts.keys())
       if (path.startsWith("/run/")) this.files.texts.delete(path);
   }
@@ -215,6 +219,16 @@ export class Machine implements SimNode {
     this.mtu = mtu;
     this.kernel.setMtu("eth0", mtu);
     this.foreign = this.#boot().print();
+  }
+
+  /**
+   * What configures its network puts back what the kernel forgot of the card while that was off: IPv6 addresses, and routes. The card
+   * is up again before that.
+   */
+  reconnect(): void {
+    this.kernel.setUp("eth0", true);
+    this.kernel.addAddress("eth0", this.attachment.cidr(6, this.publicIpv6));
+    addRoutes(this.kernel, this.attachment);
   }
 
   /** Another machine stands in its place: nothing of the old one is left but its addresses. */
@@ -250,16 +264,22 @@ export class Machine implements SimNode {
     kernel.addInterface({
       name: "eth0",
       mtu: this.mtu,
-      addresses: [`${this.publicIp}/24` as Cidr, `${this.publicIpv6}/64` as Cidr],
+      addresses: [this.attachment.cidr(4, this.publicIp), this.attachment.cidr(6, this.publicIpv6)],
     });
     kernel.addInterface({ name: "cni0", type: "bridge", addresses: ["172.30.0.1/24" as Cidr] });
-    kernel.addRoute({
-      destination: "198.18.0.0/24" as Cidr,
-      gateway: "192.0.2.254" as Ip,
-      link: "eth0",
-      onlink: false,
-      protocol: 4,
-    });
+    addRoutes(kernel, this.attachment);
     return kernel;
   }
+}
+
+/** To the other segments, and one that is of no use to any agent. */
+function addRoutes(kernel: MemoryKernel, attachment: Attachment): void {
+  for (const route of attachment.routes()) kernel.addRoute(route);
+  kernel.addRoute({
+    destination: "198.18.0.0/24" as Cidr,
+    gateway: attachment.router(4),
+    link: "eth0",
+    onlink: false,
+    protocol: 4,
+  });
 }
