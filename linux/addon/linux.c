@@ -6,7 +6,7 @@
  * that end at once, so the threads of Node stay where they are. Functions return an errno where
  * JavaScript expects a value; JavaScript turns it into words.
  *
- * Sources: netlink(7), rtnetlink(7), setns(2), unshare(2), linux/netlink.h, Node-API.
+ * Sources: netlink(7), rtnetlink(7), setns(2), unshare(2), unix(7), flock(2), linux/netlink.h, Node-API.
  */
 #define NAPI_VERSION 8
 #define _GNU_SOURCE
@@ -18,15 +18,18 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #ifndef SOL_NETLINK
@@ -47,6 +50,7 @@
 #define MAX_PENDING_BYTES (16u << 20)
 #define MAX_PATH_BYTES 4096
 #define MAX_GROUPS 64
+#define MAX_DATAGRAM_BYTES 4096
 
 /* ---- bytes that grow ---- */
 
@@ -878,6 +882,55 @@ static napi_value js_unname_namespace(napi_env env, napi_callback_info info)
     return number(env, umount2(path, MNT_DETACH) == 0 ? 0 : errno);
 }
 
+/* ---- what Node has no call for ---- */
+
+static int send_datagram(const char *socket_path, const char *text, size_t length)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t name = strlen(socket_path);
+    if (name >= sizeof address.sun_path)
+        return ENAMETOOLONG;
+    memcpy(address.sun_path, socket_path, name);
+    if (address.sun_path[0] == '@')
+        address.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    /* The name of an abstract socket is as long as the address says; that of a file ends with a zero. */
+    socklen_t size = offsetof(struct sockaddr_un, sun_path) + name;
+    ssize_t sent = sendto(fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT,
+                          (struct sockaddr *)&address, size);
+    int error = sent < 0 ? errno : 0;
+    close(fd);
+    return error;
+}
+
+static napi_value js_send_datagram(napi_env env, napi_callback_info info)
+{
+    napi_value value[2];
+    char path[MAX_PATH_BYTES];
+    char text[MAX_DATAGRAM_BYTES];
+    size_t length = 0;
+    bool given;
+    if (!arguments(env, info, 2, value) || !read_path(env, value[0], path, &given) || !given ||
+        napi_get_value_string_utf8(env, value[1], NULL, 0, &length) != napi_ok)
+        return misuse(env);
+    if (length >= sizeof text)
+        return number(env, EMSGSIZE);
+    napi_get_value_string_utf8(env, value[1], text, sizeof text, &length);
+    return number(env, send_datagram(path, text, length));
+}
+
+static napi_value js_lock_file(napi_env env, napi_callback_info info)
+{
+    napi_value value[1];
+    int descriptor;
+    if (!arguments(env, info, 1, value) ||
+        napi_get_value_int32(env, value[0], &descriptor) != napi_ok)
+        return misuse(env);
+    return number(env, flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno);
+}
+
 NAPI_MODULE_INIT()
 {
     static const struct {
@@ -889,6 +942,7 @@ NAPI_MODULE_INIT()
         {"openReader", js_open_reader},           {"takeEvents", js_take_events},
         {"closeReader", js_close_reader},         {"createNamespace", js_create_namespace},
         {"nameNamespace", js_name_namespace},     {"unnameNamespace", js_unname_namespace},
+        {"sendDatagram", js_send_datagram},       {"lockFile", js_lock_file},
     };
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         napi_value function;

@@ -74,6 +74,10 @@ interface Addon {
   nameNamespace(descriptor: number, path: string): number;
   /** Undoes the binding; an errno, or 0. */
   unnameNamespace(path: string): number;
+  /** Sends to a unix socket without waiting; `@` begins an abstract name. An errno, or 0. */
+  sendDatagram(socket: string, text: string): number;
+  /** Takes an exclusive lock without waiting; an errno, EWOULDBLOCK when another has it, or 0. */
+  lockFile(descriptor: number): number;
 }
 
 /** The addon can be neither found nor made. */

@@ -10,6 +10,7 @@ export {
   removeAddress,
 } from "./address.ts";
 export { type Capability, NEEDS, type Need, capability } from "./capability.ts";
+export { sendDatagram } from "./datagram.ts";
 export { CodecError, NetlinkError } from "./errors.ts";
 export {
   type FdbEntry,
@@ -19,6 +20,7 @@ export {
   putFdbEntry,
   removeFdbEntry,
 } from "./fdb.ts";
+export { lockFile } from "./file-lock.ts";
 export type { Family } from "./ip.ts";
 export {
   type Link,
