@@ -9,7 +9,7 @@
  */
 import { assert } from "./core/assert.ts";
 import { AgentError } from "./core/errors.ts";
-import { chooseExternalInterface } from "./core/external-interface.ts";
+import { chooseExternalInterface, describeChoice } from "./core/external-interface.ts";
 import type { ChosenInterface, InterfaceWishes } from "./core/external-interface.ts";
 import type { Cidr } from "./core/ip.ts";
 import { Latest } from "./core/latest.ts";
@@ -41,6 +41,8 @@ export interface DaemonPorts {
   readonly kernel: Kernel;
   /** By `BackendDefinition.type`. */
   readonly backends: ReadonlyMap<string, BackendDefinition>;
+  /** Looks whether the machine is fit for the network, and says what is not; absent where there is no machine. */
+  readonly checkMachine?: (config: NetworkConfig) => Promise<void>;
   /** Who holds the rules that the network config asks for; absent where nobody does, and then there are none. */
   readonly openTrafficManager?: (config: NetworkConfig) => TrafficManager;
   readonly files: Files;
@@ -88,6 +90,7 @@ async function live(
     `Found network config - Backend type: ${config.backendType}`,
   );
   const definition = findBackend(config.backendType, ports.backends);
+  await ports.checkMachine?.(config);
   const externalInterface = await chooseInterface(options.interfaceWishes, config, ports);
   const { publicIps } = externalInterface;
   const previous = await subnetManager.previousLeases(publicIps, signal);
@@ -304,11 +307,7 @@ async function chooseInterface(
   { kernel, log }: DaemonPorts,
 ): Promise<ChosenInterface> {
   const chosen = chooseExternalInterface(await askMachine({ wishes, config, kernel }));
-  const addresses = Object.values(chosen.addresses).join(" and ");
-  log.info(
-    { mtu: chosen.mtu, publicIps: chosen.publicIps },
-    `Using interface with name ${chosen.name} and address ${addresses}`,
-  );
+  for (const line of describeChoice(wishes, chosen)) log.info({ mtu: chosen.mtu }, line);
   return chosen;
 }
 

@@ -7,8 +7,10 @@ import manifest from "../package.json" with { type: "json" };
 import { runAgent } from "./run-agent.ts";
 import { openEtcdSubnetManager } from "./subnet-manager/etcd/index.ts";
 import { CryptoRandom } from "./system/crypto-random.ts";
+import { lockInstance } from "./system/instance-lock.ts";
 import { NodeCommand } from "./system/node-command.ts";
 import { NodeFiles } from "./system/node-files.ts";
+import { sendDatagram } from "./system/service-socket.ts";
 import { keepHeapSmall } from "./system/small-heap.ts";
 import type { Log } from "./system/log.ts";
 import { SystemClock } from "./system/system-clock.ts";
@@ -26,6 +28,7 @@ async function main(): Promise<never> {
     {
       argv: process.argv.slice(2),
       environment: process.env,
+      pid: process.pid,
       isTerminal: process.stderr.isTTY,
       writeError: (text) => process.stderr.write(text),
       version: () => manifest.version,
@@ -44,6 +47,8 @@ async function main(): Promise<never> {
           ruleGeneration: openRuleGeneration(),
         }),
       files: new NodeFiles(),
+      lockInstance,
+      sendDatagram,
       clock: new SystemClock(),
       random: new CryptoRandom(),
     },

@@ -1,11 +1,23 @@
-import { expect, test } from "vitest";
-import { formatFlagsPage, formatUsage, parseOptions } from "./options.ts";
+import { describe, expect, test } from "vitest";
+import { AgentError } from "./core/errors.ts";
+import { parseOptions } from "./options.ts";
 import type { Options } from "./options.ts";
 
 function options(words: readonly string[], environment: Record<string, string> = {}): Options {
   const request = parseOptions(words, environment);
   if (request.kind !== "run") throw new Error(`got ${request.kind}`);
   return request.options;
+}
+
+/** `code: message`; a message of several lines is a mistake. */
+function refusal(words: readonly string[], environment: Record<string, string> = {}): string {
+  try {
+    options(words, environment);
+  } catch (error) {
+    if (!(error instanceof AgentError) || /[\r\n\u2028]/.test(error.message)) throw error;
+    return `${error.code}: ${error.message}`;
+  }
+  return "accepted";
 }
 
 test("without flags every option has the reference's default", () => {
@@ -17,11 +29,7 @@ test("without flags every option has the reference's default", () => {
     etcdAuthoritiesFile: "",
     etcdUsername: "",
     etcdPassword: "",
-    interfaceNames: [],
-    interfacePatterns: [],
-    interfaceCanReach: "",
-    publicIp: "",
-    publicIpv6: "",
+    interfaceWishes: { names: [], patterns: [], canReach: "", publicIp: "", publicIpv6: "" },
     subnetFile: "/run/flannel/subnet.env",
     renewMarginMinutes: 60,
     ipMasq: false,
@@ -33,134 +41,269 @@ test("without flags every option has the reference's default", () => {
     verbosity: 0,
     logFormat: "auto",
     warnings: [],
+    given: {},
   });
 });
 
-test("one dash or two, a space or an equals sign, are the same", () => {
-  const expected = options(["--etcd-prefix=/net", "--v=1"]);
-  expect(options(["-etcd-prefix", "/net", "-v", "1"])).toEqual(expected);
-  expect(options(["-etcd-prefix=/net", "--v", "0x1"])).toEqual(expected);
+describe("Go's syntax", () => {
+  test("one dash or two, a space or an equals sign, are the same", () => {
+    const expected = options(["--etcd-prefix=/net", "--v=1"]);
+    const spaced = options(["-etcd-prefix", "/net", "-v", "1"]);
+    expect(spaced).toEqual(expected);
+    expect(options(["-etcd-prefix=/net", "--v", "0x1"])).toMatchObject({
+      etcdPrefix: "/net",
+      verbosity: 1,
+    });
+  });
+
+  test("a value may be empty, hold an equals sign, or look like a flag", () => {
+    expect(options(["-etcd-prefix=/a=b"]).etcdPrefix).toBe("/a=b");
+    expect(options(["-iface="]).interfaceWishes.names).toEqual([""]);
+    expect(options(["-etcd-prefix", "--v=3"])).toMatchObject({ etcdPrefix: "--v=3", verbosity: 0 });
+  });
+
+  test("the last value wins, but interfaces add up in order", () => {
+    const words = ["-v=1", "-v=3", "--iface=eth0", "--iface", "eth1", "--iface-regex=^en"];
+    const given = options([...words, "-ip-masq", "-ip-masq=false"]);
+    expect(given).toMatchObject({ verbosity: 3, ipMasq: false });
+    expect(given.interfaceWishes.names).toEqual(["eth0", "eth1"]);
+    expect(given.interfaceWishes.patterns).toEqual(["^en"]);
+    expect(given.given).toEqual({
+      v: "3",
+      iface: "eth0 eth1",
+      "iface-regex": "^en",
+      "ip-masq": "false",
+    });
+  });
+
+  test.each(["1", "t", "T", "TRUE", "true", "True"])("%s is true", (text) => {
+    expect(options([`-ip-masq=${text}`]).ipMasq).toBe(true);
+    expect(options([], { FLANNELD_IP_MASQ: text }).ipMasq).toBe(true);
+  });
+
+  test.each(["0", "f", "F", "FALSE", "false", "False"])("%s is false", (text) => {
+    expect(options([`-iptables-forward-rules=${text}`]).forwardRules).toBe(false);
+    expect(options([], { FLANNELD_IPTABLES_FORWARD_RULES: text }).forwardRules).toBe(false);
+  });
+
+  test.each([
+    ["1_000", 1000],
+    ["0x_1f", 31],
+    ["0X1F", 31],
+    ["017", 15],
+    ["0_7", 7],
+    ["0o17", 15],
+    ["0O17", 15],
+    ["0b101", 5],
+    ["-3", -3],
+    ["-0", 0],
+    ["+3", 3],
+    ["0", 0],
+    ["00", 0],
+    ["2147483647", 2_147_483_647],
+  ])("the integer %s is read as Go reads it", (text, value) => {
+    expect(options([`-v=${text}`]).verbosity).toBe(value);
+  });
+
+  test.each([
+    [
+      "the word behind a bare boolean",
+      ["-ip-masq", "false", "--iface", "eth0"],
+      "false --iface eth0",
+    ],
+    ["a word that is no flag", ["eth0", "--etcd-prefix=/lost"], "eth0 --etcd-prefix=/lost"],
+    ["--", ["--", "--etcd-prefix=/lost"], "--etcd-prefix=/lost"],
+    ["a single dash", ["-", "-v=1"], "- -v=1"],
+    ["an empty word", ["", "-v=1"], " -v=1"],
+  ])("%s ends the flags, and what is ignored is named", (_, words, ignored) => {
+    const given = options(words);
+    expect(given).toMatchObject({ verbosity: 0, etcdPrefix: "/coreos.com/network" });
+    expect(given.interfaceWishes.names).toEqual([]);
+    expect(given.warnings).toEqual([`ignored after the first word that is no flag: ${ignored}`]);
+  });
+
+  test("help and version are requests of their own", () => {
+    for (const word of ["--help", "-help", "-h", "--h", "-h=1"])
+      expect(parseOptions(["-v=1", word, "--nope"], {})).toEqual({ kind: "help" });
+    expect(parseOptions(["--version"], {})).toEqual({ kind: "version" });
+    expect(parseOptions(["--version", "--kube-subnet-mgr"], {})).toEqual({ kind: "version" });
+    expect(parseOptions(["--version=false"], {}).kind).toBe("run");
+    // It was read before variables are.
+    for (const text of ["true", "maybe"])
+      expect(options([], { FLANNELD_VERSION: text })).toEqual(options([]));
+    expect(parseOptions([], { FLANNELD_HELP: "true" }).kind).toBe("run");
+  });
 });
 
-test("the last value wins, but interfaces add up in order", () => {
-  const given = options(["-v=1", "-v=3", "--iface=eth0", "--iface", "eth1", "--iface-regex=^en"]);
-  expect(given.verbosity).toBe(3);
-  expect(given.interfaceNames).toEqual(["eth0", "eth1"]);
-  expect(given.interfacePatterns).toEqual(["^en"]);
+describe("variables", () => {
+  test("count only when their flag is absent and they are not empty", () => {
+    const environment = {
+      FLANNELD_ETCD_PREFIX: "/env",
+      FLANNELD_IFACE: "eth1,eth2",
+      FLANNELD_SUBNET_FILE: "",
+    };
+    const given = options([], environment);
+    expect(given.etcdPrefix).toBe("/env");
+    // One element, however many commas.
+    expect(given.interfaceWishes.names).toEqual(["eth1,eth2"]);
+    expect(given.subnetFile).toBe("/run/flannel/subnet.env");
+    expect(given.warnings).toEqual([]);
+    const both = options(["-etcd-prefix=/flag", "-iface=eth0"], environment);
+    expect(both.etcdPrefix).toBe("/flag");
+    expect(both.interfaceWishes.names).toEqual(["eth0"]);
+  });
+
+  test.each([
+    ["FLANNELD_V", "much", "integer, using the default 0"],
+    ["FLANNELD_IP_MASQ", "yes", "boolean, using the default false"],
+    ["FLANNELD_IPTABLES_FORWARD_RULES", " true", "boolean, using the default true"],
+    ["FLANNELD_HEALTHZ_PORT", "9223372036854775808", "integer, using the default 0"],
+  ])("%s=%j cannot be read: the default stands, and it is said", (name, text, words) => {
+    const given = options([], { [name]: text });
+    expect({ ...given, warnings: [] }).toEqual(options([]));
+    expect(given.warnings).toEqual([
+      `Failed to set flag FLANNELD from env: ${name} is no ${words}`,
+    ]);
+  });
+
+  test("one that belongs to no flag is named", () => {
+    const given = options([], { FLANNELD_ETCD_ENDPOINT: "canary", FLANNELD: "x", OTHER: "y" });
+    expect(given.warnings).toEqual(["FLANNELD_ETCD_ENDPOINT is the variable of no flag: not used"]);
+  });
+
+  test("one that is out of range is refused by its own name", () => {
+    expect(refusal([], { FLANNELD_SUBNET_LEASE_RENEW_MARGIN: "0" })).toBe(
+      'options-invalid: invalid value "0" for variable FLANNELD_SUBNET_LEASE_RENEW_MARGIN: out of acceptable range, give 1 to 1439',
+    );
+  });
 });
 
-test("a variable counts only when its flag is absent and it is not empty", () => {
-  const environment = {
-    FLANNELD_ETCD_PREFIX: "/env",
-    FLANNELD_IFACE: "eth1",
-    FLANNELD_SUBNET_FILE: "",
-  };
-  expect(options([], environment)).toMatchObject({ etcdPrefix: "/env", interfaceNames: ["eth1"] });
-  expect(options([], environment).subnetFile).toBe("/run/flannel/subnet.env");
-  expect(options(["-etcd-prefix=/flag"], environment).etcdPrefix).toBe("/flag");
+describe("bad words", () => {
+  test.each([
+    [["--nope"], "flag provided but not defined: -nope"],
+    [["--nope=canary"], "flag provided but not defined: -nope"],
+    [["-V=1"], "flag provided but not defined: -V"],
+    [["-ip_masq"], "flag provided but not defined: -ip_masq"],
+    [["-n\nope\u001b[2J"], String.raw`flag provided but not defined: -n\x0aope\x1b[2J`],
+    [["-v"], "flag needs an argument: -v"],
+    [["-iface"], "flag needs an argument: -iface"],
+    [["-v=much"], 'invalid value "much" for flag -v: parse error'],
+    [["-v="], 'invalid value "" for flag -v: parse error'],
+    [["-v= 1"], 'invalid value " 1" for flag -v: parse error'],
+    [["-v=08"], 'invalid value "08" for flag -v: parse error'],
+    [["-v=1__0"], 'invalid value "1__0" for flag -v: parse error'],
+    [["-v=1_"], 'invalid value "1_" for flag -v: parse error'],
+    [["-v=_1"], 'invalid value "_1" for flag -v: parse error'],
+    [["-v=0x"], 'invalid value "0x" for flag -v: parse error'],
+    [["-v=0xg"], 'invalid value "0xg" for flag -v: parse error'],
+    [["-v=0b2"], 'invalid value "0b2" for flag -v: parse error'],
+    [["-v=1.5"], 'invalid value "1.5" for flag -v: parse error'],
+    [["-v=1e3"], 'invalid value "1e3" for flag -v: parse error'],
+    [["-v=--1"], 'invalid value "--1" for flag -v: parse error'],
+    [["-v=9223372036854775808"], "for flag -v: value out of range"],
+    [["-v=1\n2"], String.raw`invalid value "1\x0a2" for flag -v: parse error`],
+    [[`-v=${"9a".repeat(50_000)}`], `${"9a".repeat(100)}…" for flag -v: parse error`],
+    [["-version=maybe"], 'invalid boolean value "maybe" for -version: parse error'],
+    [["-ip-masq=yes"], 'invalid boolean value "yes" for -ip-masq: parse error'],
+    [["-ip-masq="], 'invalid boolean value "" for -ip-masq: parse error'],
+    [["-iptables-forward-rules=2"], 'invalid boolean value "2" for -iptables-forward-rules'],
+    [["-iptables-resync=5s"], 'invalid value "5s" for flag -iptables-resync: parse error'],
+    [["-=canary"], "bad flag syntax: -=…"],
+    [["--=canary"], "bad flag syntax: --=…"],
+    [["---v=canary"], "bad flag syntax: ---v=…"],
+  ])("%j: %s", (words, message) => {
+    const said = refusal(words);
+    expect(said).toMatch(/^flags-unreadable: /);
+    expect(said).toContain(message);
+    expect(said).not.toContain("canary");
+  });
 });
 
-test("an unreadable variable leaves the default in place and says so", () => {
-  const given = options([], { FLANNELD_V: "much" });
-  expect(given.verbosity).toBe(0);
-  expect(given.warnings).toEqual(["FLANNELD_V is not an integer, using 0"]);
-});
+describe("bad values", () => {
+  test.each([
+    ["-subnet-lease-renew-margin=0", "out of acceptable range, give 1 to 1439"],
+    ["-subnet-lease-renew-margin=1440", "out of acceptable range, give 1 to 1439"],
+    ["-subnet-lease-renew-margin=-1", "out of acceptable range, give 1 to 1439"],
+    ["-iptables-resync=0", "out of acceptable range, give 1 to 86400"],
+    ["-iptables-resync=86401", "out of acceptable range, give 1 to 86400"],
+    ["-healthz-port=65536", "out of acceptable range, give at most 65535"],
+    ["-v=2147483648", "out of acceptable range, give -2147483648 to 2147483647"],
+    ["-etcd-endpoints=http://a:1, http://b:2", 'invalid value " http://b:2"'],
+    ["-etcd-endpoints=http://a:1,,http://b:2", 'invalid value ""'],
+    ["-etcd-endpoints=", 'invalid value "" for flag -etcd-endpoints: expected http://host:port'],
+    ["-etcd-endpoints=ftp://a:1", "expected http://host:port or https://host:port"],
+    ["-etcd-endpoints=http://a", "expected http://host:port or https://host:port"],
+    ["-etcd-endpoints=http://a:0", "expected http://host:port or https://host:port"],
+    ["-etcd-endpoints=http://a:65536", "expected http://host:port or https://host:port"],
+    ["-etcd-endpoints=http://2001:db8::1:2379", "expected http://host:port or https://host:port"],
+    ["-etcd-endpoints=http://a:1/path", "expected http://host:port or https://host:port"],
+    ["-etcd-keyfile=/k", "flags -etcd-keyfile and -etcd-certfile belong together"],
+    ["-etcd-certfile=/c", "flags -etcd-keyfile and -etcd-certfile belong together"],
+    ["-subnet-file=", "expected the path of a file, such as /run/flannel/subnet.env"],
+    ["-subnet-file=/run/flannel/", "expected the path of a file"],
+    ["-log-format=xml", 'invalid value "xml" for flag -log-format: one of auto, json, text'],
+    ["-log-format=", "one of auto, json, text"],
+    ["-iface-regex=(", "--iface-regex=(: not a regular expression: "],
+    ["-iface-regex=[[:alpha:]]", "--iface-regex=[[:alpha:]]: not a regular expression: "],
+    [`-iface-regex=${"(".repeat(100_000)}`, `--iface-regex=${"(".repeat(200)}…: not a regular`],
+    ["-iface-can-reach=example", "--iface-can-reach=example: expected an IP address"],
+    ["-iface-can-reach=192.0.2.0/24", "--iface-can-reach=192.0.2.0/24: expected an IP address"],
+    ["-public-ip=2001:db8::1", "--public-ip=2001:db8::1: expected an IPv4 address"],
+    ["-public-ip=192.0.2.256", "--public-ip=192.0.2.256: expected an IPv4 address"],
+    ["-public-ip=node1", "--public-ip=node1: expected an IPv4 address"],
+    ["-public-ipv6=192.0.2.1", "--public-ipv6=192.0.2.1: expected an IPv6 address"],
+    ["-public-ipv6=fe80::1%eth0", "--public-ipv6=fe80::1%eth0: expected an IPv6 address"],
+  ])("%s: %s", (word, message) => {
+    const said = refusal([word]);
+    expect(said).toMatch(/^options-invalid: /);
+    expect(said).toContain(message);
+  });
 
-test.each([
-  [["-ip-masq"], {}, { ipMasq: true }],
-  [["--ip-masq=false"], { FLANNELD_IP_MASQ: "true" }, { ipMasq: false }],
-  [[], { FLANNELD_IP_MASQ: "T" }, { ipMasq: true }],
-  [["-ip-masq-fully-random-disable"], {}, { fullyRandomDisabled: true }],
-  [["-iptables-forward-rules=f"], {}, { forwardRules: false }],
-  [[], { FLANNELD_IPTABLES_FORWARD_RULES: "0" }, { forwardRules: false }],
-  [["-iptables-resync", "0x1e"], {}, { rulesResyncSeconds: 30 }],
-])("of rules %j with the variables %j say %j", (words, environment, expected) => {
-  expect(options(words, environment)).toMatchObject(expected);
-});
-
-test("an unreadable boolean variable leaves the default in place and says so", () => {
-  const given = options([], { FLANNELD_IPTABLES_FORWARD_RULES: "maybe" });
-  expect(given.forwardRules).toBe(true);
-  expect(given.warnings).toEqual(["FLANNELD_IPTABLES_FORWARD_RULES is not a boolean, using true"]);
-});
-
-test("words after the first that is no flag are ignored as in Go, but named", () => {
-  const given = options(["-v=1", "eth0", "--etcd-prefix=/lost"]);
-  expect(given.etcdPrefix).toBe("/coreos.com/network");
-  expect(given.warnings[0]).toContain("eth0 --etcd-prefix=/lost");
-});
-
-test.each([
-  [["--nope"], "flag provided but not defined: -nope"],
-  [["--nope=1"], "flag provided but not defined: -nope"],
-  [["-v"], "flag needs an argument: -v"],
-  [["-v=much"], 'invalid value "much" for flag -v: parse error'],
-  [["-v=08"], 'invalid value "08" for flag -v: parse error'],
-  [["-v=1__0"], 'invalid value "1__0" for flag -v: parse error'],
-  [["-version=maybe"], 'invalid value "maybe" for flag -version: parse error'],
-  [["-=x"], "bad flag syntax: -=x"],
-  [["-subnet-lease-renew-margin=0"], "out of acceptable range 1 to 1439"],
-  [["-subnet-lease-renew-margin=1440"], "out of acceptable range 1 to 1439"],
-  [["-iptables-resync=0"], "out of acceptable range 1 to 86400"],
-  [["-iptables-resync=86401"], "out of acceptable range 1 to 86400"],
-  [["-iptables-resync=5s"], 'invalid value "5s" for flag -iptables-resync: parse error'],
-  [["-ip-masq=yes"], 'invalid value "yes" for flag -ip-masq: parse error'],
-  [["-iptables-forward-rules=2"], 'invalid value "2" for flag -iptables-forward-rules'],
-  [["-healthz-port=70000"], "out of acceptable range"],
-  [["-etcd-endpoints=http://a:1, http://b:2"], 'invalid value " http://b:2"'],
-  [["-etcd-endpoints="], "for flag -etcd-endpoints"],
-  [["-etcd-endpoints=ftp://a:1"], "for flag -etcd-endpoints"],
-  [["-log-format=xml"], "one of auto, json, text"],
-  [["-etcd-keyfile=/k"], "flags -etcd-keyfile and -etcd-certfile belong together"],
-  [["-etcd-certfile=/c"], "flags -etcd-keyfile and -etcd-certfile belong together"],
-])("%s is refused", (words, message) => {
-  expect(() => options(words)).toThrow(message);
-});
-
-test.each([
-  ["1_000", 1000],
-  ["0x_1f", 31],
-  ["017", 15],
-  ["0o17", 15],
-  ["0b101", 5],
-  ["-3", -3],
-  ["0", 0],
-])("the integer %s is read as Go reads it", (text, value) => {
-  expect(options([`-v=${text}`]).verbosity).toBe(value);
-});
-
-test("the authorities alone are an option of their own; a user without a password is warned of", () => {
-  expect(options(["-etcd-cafile=/ca"]).etcdAuthoritiesFile).toBe("/ca");
-  const given = options(["-etcd-username=node"], {});
-  expect(given.warnings).toEqual([
-    "etcd-username and etcd-password only count together: connecting without authentication",
-  ]);
-  const both = options(["-etcd-username=node"], { FLANNELD_ETCD_PASSWORD: "canary" });
-  expect(both).toMatchObject({ etcdPassword: "canary", warnings: [] });
-});
-
-test("no message repeats a password", () => {
-  const given = options(["eth0", "--etcd-password=canary", "-etcd-password", "canary"]);
-  expect(JSON.stringify(given.warnings)).not.toContain("canary");
-  const endpoint = "-etcd-endpoints=http://root:canary@store:2379";
-  expect(() => options([endpoint])).toThrow(expect.not.stringContaining("canary"));
-});
-
-test("help and version are requests of their own", () => {
-  expect(parseOptions(["--help"], {})).toEqual({ kind: "help" });
-  expect(parseOptions(["-v=1", "-h"], {})).toEqual({ kind: "help" });
-  expect(parseOptions(["--version"], {})).toEqual({ kind: "version" });
-  expect(parseOptions(["--version=false"], {}).kind).toBe("run");
-});
-
-test("the usage starts as the reference's and names every flag with its default", () => {
-  const usage = formatUsage("flanneld");
-  expect(usage.split("\n")[0]).toBe("Usage: flanneld [OPTION]...");
-  expect(usage).toContain(
-    "  -etcd-prefix string\n        etcd key prefix (default /coreos.com/network)\n",
+  test.each(["-healthz-port=-1", "-healthz-port=0", "-healthz-port=-9000000000"])(
+    "%s means no server",
+    (word) => {
+      expect(options([word]).healthPort).toBe(0);
+    },
   );
 });
 
-test("docs/flags.md is fresh", async () => {
-  await expect(formatFlagsPage()).toMatchFileSnapshot("../../docs/flags.md");
+describe("secrets", () => {
+  test("a user without a password, and the other way round, is warned of", () => {
+    const warning =
+      "etcd-username and etcd-password only count together: connecting without authentication";
+    expect(options(["-etcd-username=node"]).warnings).toEqual([warning]);
+    expect(options(["-etcd-password=canary"]).warnings).toEqual([warning]);
+    const both = options(["-etcd-username=node"], { FLANNELD_ETCD_PASSWORD: "canary" });
+    expect(both).toMatchObject({ etcdPassword: "canary", warnings: [] });
+  });
+
+  test.each([
+    [["x", "--etcd-password=canary words", "-etcd-password", "canary words"]],
+    [["etcd-password=canary"]],
+    [["x", "-etcd-password", "-canary"]],
+    [["x", "--ETCD_PASSWORD=canary"]],
+    [["x", "--etcd-endpoints=http://root:canary/canary@store:2379,http://u:canary@b:1"]],
+    [["-etcd-username=u", "-etcd-password=canary"]],
+  ])("nothing that is said of %j repeats a password", (words) => {
+    const { warnings, given } = options(words);
+    expect(JSON.stringify([warnings, given])).not.toContain("canary");
+  });
+
+  test.each([
+    "http://root:canary@store:2379",
+    "http://root:a,canary@store:2379",
+    "http://root:can/canary@store:2379",
+    "root:canary@store:2379",
+  ])("a password in an endpoint is refused without repeating it: %s", (endpoint) => {
+    const expected =
+      'options-invalid: flag -etcd-endpoints holds a user name or password (there is an "@" in it): give those with -etcd-username and FLANNELD_ETCD_PASSWORD';
+    expect(refusal([`-etcd-endpoints=${endpoint}`])).toBe(expected);
+    expect(refusal([], { FLANNELD_ETCD_ENDPOINTS: endpoint })).toBe(
+      expected.replace("flag -etcd-endpoints", "variable FLANNELD_ETCD_ENDPOINTS"),
+    );
+  });
+
+  test("a URL of the Kubernetes API is refused without repeating it", () => {
+    expect(refusal(["-kube-api-url=https://u:canary@api"])).not.toContain("canary");
+  });
 });

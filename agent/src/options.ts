@@ -1,128 +1,14 @@
-/**
- * The table of flags: parsing, `--help`, the environment variables and docs/flags.md all come from it.
- * Syntax, names and defaults are the reference's (spec 01 section 1); ours are marked.
- */
+/** The options of a run: flags, then variables of flags that were not given, then defaults. Source: spec 01 section 1. */
+import { assert } from "./core/assert.ts";
 import { AgentError } from "./core/errors.ts";
-import { isGoBoolean, parseGoBoolean, parseGoFlags, parseGoInteger } from "./go-flags.ts";
+import { checkInterfaceWishes } from "./core/external-interface.ts";
+import type { InterfaceWishes } from "./core/external-interface.ts";
+import { escapeText, quoteText } from "./core/option-text.ts";
+import { FLAGS } from "./flag-table.ts";
+import type { FlagRow } from "./flag-table.ts";
+import { findProblem, parseGoBoolean, parseGoFlags, parseGoInteger } from "./go-flags.ts";
 
-interface FlagRow {
-  readonly name: string;
-  readonly type: "string" | "boolean" | "integer" | "list";
-  /** As text, the way it would be given; a list starts empty. */
-  readonly fallback: string;
-  readonly help: string;
-  /** Not among the reference's flags. */
-  readonly ours?: true;
-}
-
-const TABLE = [
-  {
-    name: "etcd-endpoints",
-    type: "string",
-    fallback: "http://127.0.0.1:4001,http://127.0.0.1:2379",
-    help: "comma-separated list of etcd endpoints",
-  },
-  { name: "etcd-prefix", type: "string", fallback: "/coreos.com/network", help: "etcd key prefix" },
-  {
-    name: "etcd-keyfile",
-    type: "string",
-    fallback: "",
-    help: "PEM file with the key of this node for etcd; read again when it changes",
-  },
-  {
-    name: "etcd-certfile",
-    type: "string",
-    fallback: "",
-    help: "PEM file with the certificate of this node for etcd; read again when it changes",
-  },
-  {
-    name: "etcd-cafile",
-    type: "string",
-    fallback: "",
-    help: "PEM file with the authorities that etcd's certificate is checked against; alone or with the two above",
-  },
-  { name: "etcd-username", type: "string", fallback: "", help: "user for etcd" },
-  {
-    name: "etcd-password",
-    type: "string",
-    fallback: "",
-    help: "password of that user; better given as FLANNELD_ETCD_PASSWORD, which no process list shows",
-  },
-  {
-    name: "iface",
-    type: "list",
-    fallback: "",
-    help: "interface name or local IP address that peers reach this node through; may be repeated, the first that fits wins",
-  },
-  {
-    name: "iface-regex",
-    type: "list",
-    fallback: "",
-    help: "regular expression for the interface, tried on addresses first and then on names; may be repeated",
-  },
-  {
-    name: "iface-can-reach",
-    type: "string",
-    fallback: "",
-    help: "IP address: use the interface that the kernel routes to it through",
-  },
-  { name: "public-ip", type: "string", fallback: "", help: "IPv4 address that peers send to" },
-  { name: "public-ipv6", type: "string", fallback: "", help: "IPv6 address that peers send to" },
-  {
-    name: "subnet-file",
-    type: "string",
-    fallback: "/run/flannel/subnet.env",
-    help: "file where the leased subnet and the MTU are written for others to read",
-  },
-  {
-    name: "subnet-lease-renew-margin",
-    type: "integer",
-    fallback: "60",
-    help: "minutes before the end of the lease at which it is renewed, 1 to 1439",
-  },
-  {
-    name: "ip-masq",
-    type: "boolean",
-    fallback: "false",
-    help: "masquerade what pods send to the outside",
-  },
-  {
-    name: "ip-masq-fully-random-disable",
-    type: "boolean",
-    fallback: "false",
-    help: "do not draw the source ports of masqueraded connections at random",
-  },
-  { name: "healthz-ip", type: "string", fallback: "0.0.0.0", help: "address of the health server" },
-  {
-    name: "healthz-port",
-    type: "integer",
-    fallback: "0",
-    help: "port of the health server, 0 for none",
-  },
-  {
-    name: "iptables-resync",
-    type: "integer",
-    fallback: "5",
-    help: "seconds from one look at the rules of the firewall to the next, 1 to 86400; at least 10 are between them where the kernel tells of changes",
-  },
-  {
-    name: "iptables-forward-rules",
-    type: "boolean",
-    fallback: "true",
-    help: "let packets from and to pods through the firewall",
-  },
-  { name: "v", type: "integer", fallback: "0", help: "log verbosity: 1 and more show every call" },
-  { name: "version", type: "boolean", fallback: "false", help: "print the version and exit" },
-  {
-    name: "log-format",
-    type: "string",
-    fallback: "auto",
-    help: "json, text, or auto: text on a terminal and json elsewhere",
-    ours: true,
-  },
-] as const satisfies readonly FlagRow[];
-
-/** The options of a run, every one with its value. */
+/** Every option with its value. */
 export interface Options {
   readonly etcdEndpoints: readonly string[];
   readonly etcdPrefix: string;
@@ -133,11 +19,7 @@ export interface Options {
   /** Both or none is used; never in a message. */
   readonly etcdUsername: string;
   readonly etcdPassword: string;
-  readonly interfaceNames: readonly string[];
-  readonly interfacePatterns: readonly string[];
-  readonly interfaceCanReach: string;
-  readonly publicIp: string;
-  readonly publicIpv6: string;
+  readonly interfaceWishes: InterfaceWishes;
   readonly subnetFile: string;
   readonly renewMarginMinutes: number;
   /** Whether pods' packets to the outside are masqueraded, and whether without drawn source ports. */
@@ -152,6 +34,8 @@ export interface Options {
   readonly logFormat: "json" | "text" | "auto";
   /** What a user should know although it is no error: ignored words, unreadable variables. */
   readonly warnings: readonly string[];
+  /** What was given, by flag, for the log: without secrets. */
+  readonly given: Readonly<Record<string, string>>;
 }
 
 export type Request =
@@ -159,160 +43,203 @@ export type Request =
   | { readonly kind: "help" }
   | { readonly kind: "version" };
 
-type Name = (typeof TABLE)[number]["name"];
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The values of a flag, and where they stood. */
+interface Given {
+  readonly texts: readonly string[];
+  /** `flag -v`, or `variable FLANNELD_V`. */
+  readonly place: string;
+}
+
+type AllGiven = ReadonlyMap<string, Given>;
 
 /**
  * Reads the command line and the `FLANNELD_` variables of flags that are not on it.
- * @throws AgentError "options-invalid"
+ * @throws AgentError "flags-unreadable" as Go's parser does, "options-invalid" for what it would take
  */
-export function parseOptions(
-  words: readonly string[],
-  environment: Readonly<Record<string, string | undefined>>,
-): Request {
-  const given = parseGoFlags(words, TABLE);
-  if (given.help) return { kind: "help" };
+export function parseOptions(words: readonly string[], environment: Environment): Request {
+  const line = parseGoFlags(words, FLAGS);
+  if (line.help) return { kind: "help" };
+  if (parseGoBoolean(line.values.get("version")?.at(-1) ?? "")) return { kind: "version" };
   const warnings: string[] = [];
-  if (given.ignored.length > 0)
+  if (line.ignored.length > 0)
     warnings.push(
-      `ignored after the first word that is no flag: ${withoutPassword(given.ignored.join(" "))}`,
+      `ignored after the first word that is no flag: ${withoutSecrets(line.ignored).map(escapeText).join(" ")}`,
     );
-  const values = new Map(given.values);
-  if (values.get("version")?.some(parseGoBoolean) === true) return { kind: "version" };
-  for (const row of TABLE) {
-    const text = environment[variableName(row.name)];
-    if (values.has(row.name) || text === undefined || text === "") continue;
-    // As the reference: an unreadable variable leaves the default in place (spec 01 section 1.3).
-    if (row.type === "integer" && parseGoInteger(text) === undefined)
-      warnings.push(`${variableName(row.name)} is not an integer, using ${row.fallback}`);
-    else if (row.type === "boolean" && !isGoBoolean(text))
-      warnings.push(`${variableName(row.name)} is not a boolean, using ${row.fallback}`);
-    else values.set(row.name, [text]);
-  }
-  const options = readOptions(values);
+  const given = new Map<string, Given>();
+  for (const [name, texts] of line.values) given.set(name, { texts, place: `flag -${name}` });
+  for (const [name, found] of readVariables(environment, line.values, warnings))
+    given.set(name, found);
+  for (const row of FLAGS) checkRow(row, given.get(row.name));
+  const options = readOptions(given);
+  checkInterfaceWishes(options.interfaceWishes);
   if ((options.etcdUsername === "") !== (options.etcdPassword === ""))
     warnings.push(
       "etcd-username and etcd-password only count together: connecting without authentication",
     );
-  return { kind: "run", options: { ...options, warnings } };
+  return { kind: "run", options: { ...options, warnings, given: showGiven(given) } };
 }
 
-function withoutPassword(words: string): string {
-  return words
-    .replaceAll(/(-etcd-password[= ])\S+/g, "$1(redacted)")
-    .replaceAll(/\/\/[^@/\s]*@/g, "//");
+/** As the reference: an unreadable variable leaves the default in place (spec 01 section 1.3). */
+function readVariables(
+  environment: Environment,
+  onLine: ReadonlyMap<string, unknown>,
+  warnings: string[],
+): AllGiven {
+  const found = new Map<string, Given>();
+  const known = new Set<string>();
+  for (const row of FLAGS) {
+    const variable = variableName(row.name);
+    known.add(variable);
+    const text = environment[variable];
+    if (row.onlyFlag === true || onLine.has(row.name) || text === undefined || text === "")
+      continue;
+    if (findProblem(row.type, text) === undefined)
+      found.set(row.name, { texts: [text], place: `variable ${variable}` });
+    else
+      warnings.push(
+        `Failed to set flag FLANNELD from env: ${variable} is no ${row.type}, using the default ${row.fallback}`,
+      );
+  }
+  for (const variable of Object.keys(environment))
+    if (variable.startsWith("FLANNELD_") && !known.has(variable))
+      warnings.push(`${escapeText(variable)} is the variable of no flag: not used`);
+  return found;
 }
 
-function readOptions(values: ReadonlyMap<string, readonly string[]>): Omit<Options, "warnings"> {
-  const list = (name: Name): readonly string[] => values.get(name) ?? [];
-  const text = (name: Name): string => list(name).at(-1) ?? fallback(name);
-  const integer = (name: Name): number => parseGoInteger(text(name)) ?? 0;
-  const boolean = (name: Name): boolean => parseGoBoolean(text(name));
-  if ((text("etcd-keyfile") === "") !== (text("etcd-certfile") === ""))
-    throw new AgentError(
-      "options-invalid",
-      "flags -etcd-keyfile and -etcd-certfile belong together: give both or none",
+/** Of words that were not read as flags, what may be a password is left out, however it was written. */
+function withoutSecrets(words: readonly string[]): readonly string[] {
+  return words.map((word, index) =>
+    /password$/i.test(words[index - 1] ?? "")
+      ? "(redacted)"
+      : word.replace(/(password[^=]*=).*$/is, "$1(redacted)").replace(/\/\/.*@/s, "//(redacted)@"),
+  );
+}
+
+/** @throws AgentError "options-invalid" */
+function checkRow(row: FlagRow, given: Given | undefined): void {
+  if (given === undefined) return;
+  const { place } = given;
+  const text = given.texts.at(-1) ?? "";
+  const isDefault =
+    row.type === "boolean"
+      ? parseGoBoolean(text) === parseGoBoolean(row.fallback)
+      : text === row.fallback;
+  if (row.missing !== undefined && !isDefault) throw invalid(`${place}: ${row.missing}`);
+  if (row.range !== undefined) {
+    const [least, most] = row.range;
+    const value = parseGoInteger(text) ?? Number.NaN;
+    if (!(value >= least && value <= most)) {
+      const limits = least === Number.MIN_SAFE_INTEGER ? `at most ${most}` : `${least} to ${most}`;
+      throw invalid(
+        `invalid value ${quoteText(text)} for ${place}: out of acceptable range, give ${limits}`,
+      );
+    }
+  }
+  if (row.choices?.includes(text) === false)
+    throw invalid(
+      `invalid value ${quoteText(text)} for ${place}: one of ${row.choices.join(", ")}`,
     );
+}
+
+function readOptions(given: AllGiven): Omit<Options, "warnings" | "given"> {
+  const list = (name: string): readonly string[] => given.get(name)?.texts ?? [];
+  const text = (name: string): string => {
+    const byDefault = fallback(name);
+    return list(name).at(-1) ?? byDefault;
+  };
+  const integer = (name: string): number => parseGoInteger(text(name)) ?? 0;
+  const boolean = (name: string): boolean => parseGoBoolean(text(name));
+  const [logFormat = "auto"] = (["json", "text"] as const).filter(
+    (one) => one === text("log-format"),
+  );
+  if ((text("etcd-keyfile") === "") !== (text("etcd-certfile") === ""))
+    throw invalid("flags -etcd-keyfile and -etcd-certfile belong together: give both or none");
   return {
-    etcdEndpoints: readEndpoints(text("etcd-endpoints")),
+    etcdEndpoints: readEndpoints(text("etcd-endpoints"), placeOf("etcd-endpoints", given)),
     etcdPrefix: text("etcd-prefix"),
     etcdKeyFile: text("etcd-keyfile"),
     etcdCertificateFile: text("etcd-certfile"),
     etcdAuthoritiesFile: text("etcd-cafile"),
     etcdUsername: text("etcd-username"),
     etcdPassword: text("etcd-password"),
-    interfaceNames: list("iface"),
-    interfacePatterns: list("iface-regex"),
-    interfaceCanReach: text("iface-can-reach"),
-    publicIp: text("public-ip"),
-    publicIpv6: text("public-ipv6"),
-    subnetFile: text("subnet-file"),
-    renewMarginMinutes: inRange(
-      "subnet-lease-renew-margin",
-      integer("subnet-lease-renew-margin"),
-      1,
-      1439,
-    ),
+    interfaceWishes: {
+      names: list("iface"),
+      patterns: list("iface-regex"),
+      canReach: text("iface-can-reach"),
+      publicIp: text("public-ip"),
+      publicIpv6: text("public-ipv6"),
+    },
+    subnetFile: readSubnetFile(text("subnet-file"), placeOf("subnet-file", given)),
+    renewMarginMinutes: integer("subnet-lease-renew-margin"),
     ipMasq: boolean("ip-masq"),
     fullyRandomDisabled: boolean("ip-masq-fully-random-disable"),
     forwardRules: boolean("iptables-forward-rules"),
-    rulesResyncSeconds: inRange("iptables-resync", integer("iptables-resync"), 1, 86_400),
+    rulesResyncSeconds: integer("iptables-resync"),
     healthIp: text("healthz-ip"),
-    healthPort: Math.max(0, inRange("healthz-port", integer("healthz-port"), -65_535, 65_535)),
+    healthPort: Math.max(0, integer("healthz-port")),
     verbosity: integer("v"),
-    logFormat: readLogFormat(text("log-format")),
+    logFormat,
   };
 }
 
-function readEndpoints(text: string): readonly string[] {
+function placeOf(name: string, given: AllGiven): string {
+  return given.get(name)?.place ?? `flag -${name}`;
+}
+
+function readEndpoints(text: string, place: string): readonly string[] {
+  // Not shown: a password with a comma in it would be cut in two, and one half no longer look like one.
+  if (text.includes("@"))
+    throw invalid(
+      `${place} holds a user name or password (there is an "@" in it): give those with -etcd-username and FLANNELD_ETCD_PASSWORD`,
+    );
   const endpoints = text.split(",");
-  for (const endpoint of endpoints)
-    if (
-      !/^(https?:\/\/)?(\[[0-9a-fA-F:.]+\]|[^\s/:@]+):\d{1,5}\/?$/.test(endpoint) &&
-      !/^unixs?:\/\/\S+$/.test(endpoint)
-    )
-      throw new AgentError(
-        "options-invalid",
-        `invalid value ${JSON.stringify(withoutPassword(endpoint))} for flag -etcd-endpoints: expected http://host:port or https://host:port, comma-separated`,
+  for (const endpoint of endpoints) {
+    const [, port] =
+      /^(?:https?:\/\/)?(?:\[[0-9a-fA-F:.]+\]|[^\s/:]+):(\d{1,5})\/?$/.exec(endpoint) ?? [];
+    const isPort = port !== undefined && Number(port) >= 1 && Number(port) <= 65_535;
+    if (!isPort && !/^unixs?:\/\/\S+$/.test(endpoint))
+      throw invalid(
+        `invalid value ${quoteText(endpoint)} for ${place}: expected http://host:port or https://host:port, comma-separated`,
       );
+  }
   return endpoints;
 }
 
-function readLogFormat(text: string): Options["logFormat"] {
-  if (text === "json" || text === "text" || text === "auto") return text;
-  throw new AgentError(
-    "options-invalid",
-    `invalid value ${JSON.stringify(text)} for flag -log-format: one of auto, json, text`,
+function readSubnetFile(path: string, place: string): string {
+  if (path !== "" && !path.endsWith("/") && !path.includes("\0")) return path;
+  throw invalid(
+    `invalid value ${quoteText(path)} for ${place}: expected the path of a file, such as ${fallback("subnet-file")}`,
   );
 }
 
-function inRange(name: Name, value: number, least: number, most: number): number {
-  if (value >= least && value <= most) return value;
-  throw new AgentError(
-    "options-invalid",
-    `invalid value ${value} for flag -${name}: out of acceptable range ${least} to ${most}`,
-  );
+function showGiven(given: AllGiven): Readonly<Record<string, string>> {
+  const shown: Record<string, string> = {};
+  for (const row of FLAGS) {
+    const texts = given.get(row.name)?.texts;
+    if (texts !== undefined)
+      shown[row.name] =
+        row.secret === true
+          ? "(redacted)"
+          : row.type === "list"
+            ? texts.join(" ")
+            : (texts.at(-1) ?? "");
+  }
+  return shown;
 }
 
-function fallback(name: Name): string {
-  return TABLE.find((row) => row.name === name)?.fallback ?? "";
+function fallback(name: string): string {
+  const row = FLAGS.find((one) => one.name === name);
+  assert(row !== undefined, `-${name} is in the table`);
+  return row.fallback;
+}
+
+function invalid(message: string): AgentError {
+  return new AgentError("options-invalid", message);
 }
 
 /** `FLANNELD_` and the flag's name in upper case, dashes as underscores. */
 export function variableName(flag: string): string {
   return `FLANNELD_${flag.toUpperCase().replaceAll("-", "_")}`;
-}
-
-/** The text of `--help`. */
-export function formatUsage(program: string): string {
-  const block = (row: FlagRow): string =>
-    `  -${row.name}${row.type === "boolean" ? "" : ` ${row.type === "list" ? "value" : row.type}`}\n` +
-    `        ${row.help}${row.fallback === "" ? "" : ` (default ${row.fallback})`}\n`;
-  const rows: readonly FlagRow[] = TABLE;
-  return [
-    `Usage: ${program} [OPTION]...\n`,
-    ...rows.filter((row) => row.ours === undefined).map(block),
-    "\nNot in flannel:\n",
-    ...rows.filter((row) => row.ours === true).map(block),
-    "\nEach flag can be given as a variable: -etcd-prefix is FLANNELD_ETCD_PREFIX. The command line wins.\n",
-  ].join("");
-}
-
-/** docs/flags.md, whole. */
-export function formatFlagsPage(): string {
-  const rows: readonly FlagRow[] = TABLE;
-  const table = (ours: boolean): string =>
-    rows
-      .filter((row) => (row.ours === true) === ours)
-      .map(
-        (row) =>
-          `| \`${row.name}\` | \`${variableName(row.name)}\` | ${row.type} | ${row.fallback === "" ? "–" : `\`${row.fallback}\``} | ${row.help} |\n`,
-      )
-      .join("");
-  const head = "| flag | variable | type | default | meaning |\n| --- | --- | --- | --- | --- |\n";
-  return (
-    "# Flags of `flanneld`\n\nGenerated from `agent/src/options.ts` by `node levels.mjs unit -- -u`; a test fails when it is not fresh.\n\n" +
-    "`-name value`, `-name=value` and `--name` are the same; a boolean takes its value only with `=`. A variable counts only\n" +
-    "when its flag is not on the command line. A bad flag or value prints one line and the usage, exit code 2.\n\n" +
-    `${head}${table(false)}\nNot in flannel:\n\n${head}${table(true)}`
-  );
 }

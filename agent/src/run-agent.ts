@@ -4,7 +4,10 @@ import type { BackendDefinition } from "./backends/backend.ts";
 import * as registry from "./backends/registry.ts";
 import { runDaemon } from "./daemon.ts";
 import type { Kernel } from "./kernel/kernel.ts";
-import { formatUsage, parseOptions } from "./options.ts";
+import { findMissingPrerequisites, neededSwitches } from "./core/prerequisites.ts";
+import type { NetworkConfig } from "./core/network-config.ts";
+import { formatUsage } from "./flag-text.ts";
+import { parseOptions } from "./options.ts";
 import type { Options } from "./options.ts";
 import type { openEtcdSubnetManager } from "./subnet-manager/etcd/index.ts";
 import type { SubnetManager } from "./subnet-manager/subnet-manager.ts";
@@ -14,10 +17,13 @@ import { HealthServer } from "./system/health-server.ts";
 import { openLog } from "./system/pino-log.ts";
 import type { Log } from "./system/log.ts";
 import type { Random } from "./system/random.ts";
+import { ServiceManager } from "./system/service-manager.ts";
 import type { TrafficManager } from "./traffic-manager/traffic-manager.ts";
 
 const EXIT_OPERATING_ERROR = 1;
 const EXIT_BAD_FLAGS = 2;
+/** The program that Go's usage text begins with is its own path; nobody needs ours. */
+const PROGRAM = "flanneld";
 
 /** What an agent acts through. */
 export interface Adapters {
@@ -25,6 +31,10 @@ export interface Adapters {
   /** @throws AgentError "kernel-refused" */
   readonly openKernel: () => Kernel & AsyncDisposable;
   readonly files: Files;
+  /** Refuses a second agent for the same subnet file. @throws AgentError "already-running", "file-unusable" */
+  readonly lockInstance: (subnetFile: string) => Disposable;
+  /** Sends one datagram to a unix socket. @throws Error */
+  readonly sendDatagram: (socket: string, text: string) => void;
   readonly openTrafficManager: (options: TrafficManagerOptions) => TrafficManager;
   readonly clock: Clock;
   readonly random: Random;
@@ -45,6 +55,7 @@ export interface Surroundings {
   /** Without the program. */
   readonly argv: readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly pid: number;
   readonly isTerminal: boolean;
   writeError(text: string): void;
   version(): string;
@@ -60,14 +71,22 @@ export async function runAgent(surroundings: Surroundings, adapters: Adapters): 
     const request = parseOptions(surroundings.argv, surroundings.environment);
     if (request.kind === "run") return await start(request.options, surroundings, adapters);
     surroundings.writeError(
-      request.kind === "help" ? formatUsage("flanneld") : `${surroundings.version()}\n`,
+      request.kind === "help" ? formatUsage(PROGRAM) : `${surroundings.version()}\n`,
     );
     return 0;
   } catch (error) {
-    if (!(error instanceof AgentError && error.code === "options-invalid")) throw error;
-    surroundings.writeError(`${error.message}\n${formatUsage("flanneld")}`);
+    if (!isBadFlags(error)) throw error;
+    const usage = error.code === "flags-unreadable" ? formatUsage(PROGRAM) : "";
+    surroundings.writeError(`${error.message}\n${usage}`);
     return EXIT_BAD_FLAGS;
   }
+}
+
+function isBadFlags(error: unknown): error is AgentError {
+  return (
+    error instanceof AgentError &&
+    (error.code === "flags-unreadable" || error.code === "options-invalid")
+  );
 }
 
 async function start(
@@ -85,6 +104,7 @@ async function start(
         : options.logFormat,
   });
   for (const warning of options.warnings) log.warn({}, warning);
+  log.info({ flags: options.given }, "CLI flags config");
   try {
     await run(options, log, surroundings, adapters);
     log.info({}, "Exiting cleanly...");
@@ -92,7 +112,7 @@ async function start(
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
     log.error({ code: error.code }, error.message);
-    return EXIT_OPERATING_ERROR;
+    return isBadFlags(error) ? EXIT_BAD_FLAGS : EXIT_OPERATING_ERROR;
   }
 }
 
@@ -104,20 +124,22 @@ async function run(
 ): Promise<void> {
   const { openSubnetManager, openKernel, files, clock, random } = adapters;
   const signal = surroundings.stopSignal(log);
+  using _lock = adapters.lockInstance(options.subnetFile);
+  await using service = ServiceManager.open({
+    environment: surroundings.environment,
+    pid: surroundings.pid,
+    send: adapters.sendDatagram,
+    clock,
+    log,
+  });
+  signal.addEventListener("abort", () => service?.setStopping(), { once: true });
   let ready = false;
   await using _health =
     options.healthPort > 0
       ? await HealthServer.open(options.healthIp, options.healthPort, () => ready)
       : undefined;
   await using subnetManager = openSubnetManager({
-    endpoints: options.etcdEndpoints,
-    prefix: options.etcdPrefix,
-    keyFile: options.etcdKeyFile,
-    certificateFile: options.etcdCertificateFile,
-    authoritiesFile: options.etcdAuthoritiesFile,
-    username: options.etcdUsername,
-    password: options.etcdPassword,
-    renewMarginMinutes: options.renewMarginMinutes,
+    ...storeOptions(options),
     clock,
     random,
     log: log.child({ room: "subnet-manager" }),
@@ -126,13 +148,7 @@ async function run(
   await using kernel = openKernel();
   await runDaemon(
     {
-      interfaceWishes: {
-        names: options.interfaceNames,
-        patterns: options.interfacePatterns,
-        canReach: options.interfaceCanReach,
-        publicIp: options.publicIp,
-        publicIpv6: options.publicIpv6,
-      },
+      interfaceWishes: options.interfaceWishes,
       subnetFile: options.subnetFile,
       rules: {
         masquerade: options.ipMasq,
@@ -142,6 +158,7 @@ async function run(
       },
       onReady: (now) => {
         ready = now;
+        service?.setReady(now);
         surroundings.onReady?.(now);
       },
     },
@@ -149,6 +166,7 @@ async function run(
       subnetManager,
       kernel,
       backends: backendsByType(),
+      checkMachine: (config) => checkMachine(config, files, log),
       openTrafficManager: ({ enableNftables }) =>
         adapters.openTrafficManager({
           usesNftables: enableNftables,
@@ -162,6 +180,26 @@ async function run(
     },
     signal,
   );
+}
+
+function storeOptions(options: Options): Omit<SubnetManagerOptions, "clock" | "random" | "log"> {
+  return {
+    endpoints: options.etcdEndpoints,
+    prefix: options.etcdPrefix,
+    keyFile: options.etcdKeyFile,
+    certificateFile: options.etcdCertificateFile,
+    authoritiesFile: options.etcdAuthoritiesFile,
+    username: options.etcdUsername,
+    password: options.etcdPassword,
+    renewMarginMinutes: options.renewMarginMinutes,
+  };
+}
+
+async function checkMachine(config: NetworkConfig, files: Files, log: Log): Promise<void> {
+  const switches = new Map<string, string | undefined>();
+  for (const path of neededSwitches(config))
+    switches.set(path, await files.read(`/proc/sys/${path}`));
+  for (const missing of findMissingPrerequisites(config, switches)) log.warn({}, missing);
 }
 
 function backendsByType(): ReadonlyMap<string, BackendDefinition> {

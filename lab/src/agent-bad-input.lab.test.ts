@@ -111,18 +111,30 @@ requires("lab", "vxlan")("bad input to the agent", () => {
       ["--healthz-port=high"],
       'invalid value "high" for flag -healthz-port: parse error',
     ],
-    [
-      "a renew margin out of range",
-      ["--subnet-lease-renew-margin=1440"],
-      "out of acceptable range 1 to 1439",
-    ],
-    ["an endpoint that is none", ["--etcd-endpoints=nonsense"], "for flag -etcd-endpoints"],
   ])("%s: one line, the usage, exit 2", async (_, flags, words) => {
     const result = await agent(flags);
     expect(result.exitCode).toBe(2);
     const [first, second] = result.stderr.split("\n");
     expect(first).toContain(words);
     expect(second).toBe("Usage: flanneld [OPTION]...");
+    await expectNothingMade();
+  });
+
+  test.each([
+    [
+      "a renew margin out of range",
+      ["--subnet-lease-renew-margin=1440"],
+      "out of acceptable range, give 1 to 1439",
+    ],
+    ["an endpoint that is none", ["--etcd-endpoints=nonsense"], "for flag -etcd-endpoints"],
+    ["a mode that is not there", ["--kube-subnet-mgr"], "this agent keeps leases in etcd alone"],
+    ["an expression that is none", [ETCD, "--iface-regex=("], "not a regular expression"],
+    ["an address that is none", [ETCD, "--public-ip=node1"], "expected an IPv4 address"],
+  ])("%s: one line, exit 2", async (_, flags, words) => {
+    const result = await agent(flags);
+    expect(result.exitCode).toBe(2);
+    expect(result.stderr).toMatch(/^[^\n]+\n$/);
+    expect(result.stderr).toContain(words);
     await expectNothingMade();
   });
 
@@ -224,6 +236,32 @@ requires("lab", "vxlan")("bad input to the agent", () => {
     expect(result.exitCode).toBe(1);
     expect(messages(result, "error")).toEqual([expect.stringMatching(/EPERM.*CAP_NET_ADMIN/)]);
     await expectNothingMade();
+  });
+
+  test("a directory that cannot be written: names the flag that chooses another", async () => {
+    const result = await agent([ETCD, "--subnet-file=/proc/flannel/subnet.env"]);
+    expect(result.exitCode).toBe(1);
+    expect(messages(result, "error", "warn")).toEqual([
+      expect.stringMatching(
+        /^cannot lock \/proc\/flannel\/.subnet.env.lock: ENOENT.*-subnet-file$/,
+      ),
+    ]);
+    await expectNothingMade();
+  });
+
+  test("forwarding that is off: says how to switch it on, and runs", async () => {
+    const switchTo = (value: string): Promise<ExecResult> =>
+      lab.exec({
+        host: "n1",
+        argv: ["sh", "-c", `echo ${value} > /proc/sys/net/ipv4/ip_forward`],
+      });
+    await switchTo("0");
+    const result = await agentUntil("flannel is ready", [ETCD]);
+    await switchTo("1");
+    expect(result.exitCode).toBe(0);
+    expect(messages(result, "error", "warn")).toEqual([
+      expect.stringMatching(/^net\.ipv4\.ip_forward is 0: .*sysctl -w net\.ipv4\.ip_forward=1/),
+    ]);
   });
 
   test("a health port in use: names the flag that chooses another", async () => {

@@ -43,8 +43,14 @@ test("the unit writes only where the agent does, and starts what is shipped", ()
   expect(value("ExecStart")).toBe("/usr/local/bin/flanneld");
   expect(value("Environment")).toBe(`NODE_COMPILE_CACHE=/var/cache/${value("CacheDirectory")}`);
   // The directory of subnet.env, which must outlive the agent.
-  const flags = read("agent/src/options.ts");
+  const flags = read("agent/src/flag-table.ts");
   expect(flags).toContain(`"/run/${value("RuntimeDirectory")}/subnet.env"`);
   expect(value("RuntimeDirectoryPreserve")).toBe("yes");
   expect(value("RestrictAddressFamilies")).toContain("AF_NETLINK");
+  // The agent tells of itself over a unix socket, and waits for its network config as long as it takes.
+  expect(value("RestrictAddressFamilies")).toContain("AF_UNIX");
+  expect(value("Type")).toBe("notify");
+  expect(value("TimeoutStartSec")).toBe("infinity");
+  expect(value("RestartPreventExitStatus")).toBe("2");
+  expect(value("WatchdogSec")).toMatch(/^\d+$/);
 });

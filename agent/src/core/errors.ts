@@ -11,6 +11,9 @@ export type AgentErrorCode =
   | "program-missing"
   | "command-failed"
   | "listen-failed"
+  | "already-running"
+  /** Words that are no flags of ours, or no values of theirs: the list of flags helps. */
+  | "flags-unreadable"
   | "options-invalid";
 
 /** An operating error: something outside the program is wrong, and the message says what, where and the remedy. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { AgentError } from "./errors.ts";
-import { chooseExternalInterface } from "./external-interface.ts";
+import { chooseExternalInterface, describeChoice } from "./external-interface.ts";
 import type {
   CandidateAddress,
   InterfaceCandidate,
@@ -282,6 +282,26 @@ describe("public addresses", () => {
       { names: ["eth1"], publicIp: "203.0.113.5", publicIpv6: "2001:db8:9::5", families: "dual" },
       "eth1 192.0.2.10 2001:db8::10 as 203.0.113.5 2001:db8:9::5",
     ],
+    // A public address of a family that is off leads nowhere: the default route decides.
+    [
+      { publicIp: "203.0.113.5", families: "six" },
+      "eth2 2001:db8:2::10 as 203.0.113.5 2001:db8:2::10",
+    ],
+    [{ publicIpv6: "2001:db8:9::5" }, "eth0 10.0.2.15 as 10.0.2.15 2001:db8:9::5"],
+    // The first option that leads somewhere wins, a public address is no option of its own then.
+    [
+      { names: ["eth9"], canReach: "203.0.113.1", reach: { link: "eth2" }, publicIp: "192.0.2.10" },
+      "eth2 198.51.100.10 as 192.0.2.10",
+    ],
+    // An IPv6 address that is asked for by name stays the interface's, whatever is published.
+    [
+      { names: ["2001:db8::10"], publicIpv6: "2001:db8:9::5", families: "dual" },
+      "eth1 192.0.2.10 2001:db8::10 as 192.0.2.10 2001:db8:9::5",
+    ],
+    [
+      { patterns: ["^eth1$"], publicIpv6: "2001:db8:9::5", families: "dual" },
+      "eth1 192.0.2.10 2001:db8::10 as 192.0.2.10 2001:db8:9::5",
+    ],
     // One family behind NAT says nothing about the other.
     [
       { names: ["2001:db8::10"], publicIp: "203.0.113.5", families: "dual" },
@@ -353,4 +373,24 @@ test("a machine with very many interfaces lists a few", () => {
   );
   const message = refusal({ names: ["eth0"], interfaces });
   expect(message).toMatch(/veth19 \(192\.0\.2\.1\), 480 more$/);
+});
+
+test("a choice is told of in the reference's words, family by family", () => {
+  const none = { names: [], patterns: [], canReach: "", publicIp: "", publicIpv6: "" };
+  const addresses = { 4: parseIp("192.0.2.10"), 6: parseIp("2001:db8::10") };
+  const dual = { name: "eth1", mtu: 1500, addresses, publicIps: addresses };
+  expect(describeChoice(none, dual)).toEqual([
+    "Determining IP address of default interface",
+    "Using interface with name eth1 and address 192.0.2.10",
+    "Defaulting external address to interface address (192.0.2.10)",
+    "Using interface with name eth1 and v6 address 2001:db8::10",
+    "Defaulting external v6 address to interface address (2001:db8::10)",
+  ]);
+  const nat = { ...dual, addresses: { 4: addresses[4] }, publicIps: { 4: parseIp("203.0.113.5") } };
+  expect(describeChoice({ ...none, publicIp: "203.0.113.5" }, nat)).toEqual([
+    "Using interface with name eth1 and address 192.0.2.10",
+    "Using 203.0.113.5 as external address",
+  ]);
+  // An empty name, as from an unset variable, is none.
+  expect(describeChoice({ ...none, names: [""] }, nat)[0]).toMatch(/^Determining/);
 });

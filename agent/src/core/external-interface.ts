@@ -81,6 +81,7 @@ interface Attempt {
   readonly find: () => Found | string;
 }
 
+const CAN_REACH_OPTION = "iface-can-reach";
 const PUBLIC_IP_OPTION: Readonly<Record<Family, string>> = { 4: "public-ip", 6: "public-ipv6" };
 /** Named in an error; a node with more has hundreds of pod interfaces. */
 const MAX_LISTED = 20;
@@ -110,6 +111,41 @@ export function chooseExternalInterface(question: InterfaceQuestion): ChosenInte
     refusals.push(`${asked}: ${found}`);
   }
   throw notFound(refusals, search);
+}
+
+/** Whether the options can be read at all, for who wants to know before the machine is asked. @throws AgentError "options-invalid" */
+export function checkInterfaceWishes(wishes: InterfaceWishes): void {
+  readPublicIps(wishes);
+  for (const pattern of wishes.patterns) parseInterfacePattern(pattern);
+  if (wishes.canReach !== "") readOption(CAN_REACH_OPTION, wishes.canReach);
+}
+
+/** The lines that the reference logs of a choice, and operators look for. Source: spec 01 sections 5 and 11. */
+export function describeChoice(
+  wishes: InterfaceWishes,
+  { name, addresses, publicIps }: ExternalInterface,
+): readonly string[] {
+  const { names, patterns, canReach } = wishes;
+  const isFree = [...names, ...patterns, canReach, wishes.publicIp, wishes.publicIpv6].every(
+    (text) => text === "",
+  );
+  const lines = isFree ? ["Determining IP address of default interface"] : [];
+  for (const [family, kind, wish] of [
+    [4, "", wishes.publicIp],
+    [6, "v6 ", wishes.publicIpv6],
+  ] as const) {
+    const address = addresses[family];
+    if (address !== undefined)
+      lines.push(`Using interface with name ${name} and ${kind}address ${address}`);
+    const publicIp = publicIps[family];
+    if (publicIp === undefined) continue;
+    lines.push(
+      wish === ""
+        ? `Defaulting external ${kind}address to interface address (${publicIp})`
+        : `Using ${publicIp} as external ${kind}address`,
+    );
+  }
+  return lines;
 }
 
 function readPublicIps({ publicIp, publicIpv6 }: InterfaceWishes): PerFamily<Ip> {
@@ -155,9 +191,9 @@ function listAttempts(question: InterfaceQuestion, search: Search): readonly Att
     });
   }
   if (wishes.canReach !== "") {
-    const target = readOption("iface-can-reach", wishes.canReach);
+    const target = readOption(CAN_REACH_OPTION, wishes.canReach);
     attempts.push({
-      asked: formatOption("iface-can-reach", wishes.canReach),
+      asked: formatOption(CAN_REACH_OPTION, wishes.canReach),
       find: () => findByRoute(target, reach, search),
     });
   }

@@ -13,8 +13,10 @@ import { EtcdSubnetManager } from "agent/subnet-manager/etcd/etcd-subnet-manager
 import { Etcd3Store } from "agent/subnet-manager/etcd/etcd3-store.ts";
 import type { SubnetManager } from "agent/subnet-manager/subnet-manager.ts";
 import { CryptoRandom } from "agent/system/crypto-random.ts";
+import { lockInstance } from "agent/system/instance-lock.ts";
 import { NodeCommand } from "agent/system/node-command.ts";
 import { NodeFiles } from "agent/system/node-files.ts";
+import { sendDatagram } from "agent/system/service-socket.ts";
 import { SystemClock } from "agent/system/system-clock.ts";
 import { openTrafficManager } from "agent/traffic-manager/firewalls.ts";
 import { verbsOf } from "./manager-bugs.ts";
@@ -82,6 +84,7 @@ function runMutant(mutation: PortMutation, argv: readonly string[]): Promise<num
     {
       argv,
       environment: process.env,
+      pid: process.pid,
       isTerminal: process.stderr.isTTY,
       writeError: (text) => process.stderr.write(text),
       version: () => "mutant",
@@ -106,6 +109,8 @@ function runMutant(mutation: PortMutation, argv: readonly string[]): Promise<num
           ruleGeneration: openRuleGeneration(),
         }),
       files: mutation.wrapFiles?.(files, node) ?? files,
+      lockInstance,
+      sendDatagram,
       clock: mutation.wrapClock?.(clock, node) ?? clock,
       random: new CryptoRandom(),
     },

@@ -1,0 +1,123 @@
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { AgentError } from "../core/errors.ts";
+import { lockInstance } from "./instance-lock.ts";
+
+let directory = "";
+let subnetFile = "";
+const children: ChildProcess[] = [];
+const programs: number[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "instance-lock-"));
+  subnetFile = join(directory, "flannel", "subnet.env");
+});
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill("SIGKILL");
+  for (const program of programs.splice(0)) process.kill(program, "SIGKILL");
+  rmSync(directory, { recursive: true });
+});
+
+const MODULE = JSON.stringify(new URL("./instance-lock.ts", import.meta.url).href);
+/** Takes the lock, starts a program that outlives it, and waits for its own end. */
+const HOLDER = `
+  const { lockInstance } = await import(${MODULE});
+  const { spawn } = await import("node:child_process");
+  const lock = lockInstance(process.argv[1]);
+  const program = spawn("sleep", ["600"], { stdio: "ignore", detached: true });
+  process.stdout.write("holding " + program.pid + "\\n");
+  setInterval(() => lock, 1_000);
+`;
+
+/** Another process that holds the lock, and a program that it started. */
+async function hold(): Promise<ChildProcess> {
+  const child = spawn(process.execPath, ["--input-type=module", "--eval", HOLDER, subnetFile], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  children.push(child);
+  const said = new Promise<string>((resolve, reject) => {
+    child.once("exit", () => reject(new Error("the holder ended")));
+    child.stdout.setEncoding("utf8").once("data", resolve);
+  });
+  const [, program] = /^holding (\d+)\n$/.exec(await said) ?? [];
+  programs.push(Number(program));
+  return child;
+}
+
+function refusal(): string {
+  try {
+    lockInstance(subnetFile)[Symbol.dispose]();
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
+    return `${error.code}: ${error.message.replaceAll(directory, "")}`;
+  }
+  return "locked";
+}
+
+test("the directory and the file are made, and say whose they are", () => {
+  using _lock = lockInstance(subnetFile);
+  expect(readdirSync(join(directory, "flannel"))).toEqual([".subnet.env.lock"]);
+  expect(readFileSync(join(directory, "flannel/.subnet.env.lock"), "utf8")).toBe(
+    `${process.pid}\n`,
+  );
+});
+
+test("E3: a second one is refused by the name of the first, also of one that does not move", async () => {
+  const child = await hold();
+  const said = `already-running: another flanneld, process ${child.pid}, already serves /flannel/subnet.env: stop it first, or give this one its own -subnet-file and -etcd-prefix`;
+  expect(refusal()).toBe(said);
+  child.kill("SIGSTOP");
+  expect(refusal()).toBe(said);
+});
+
+test("E3: the lock ends with its owner, also by kill -9, and does not go on in a program it started", async () => {
+  const child = await hold();
+  const ended = once(child, "exit");
+  child.kill("SIGKILL");
+  await ended;
+  expect(programs).toHaveLength(1);
+  for (const program of programs) process.kill(program, 0);
+  expect(refusal()).toBe("locked");
+}, 20_000);
+
+test("one that ended before is no hindrance, whatever it left in the file", () => {
+  for (const left of ["1\n", "", "x".repeat(100_000)]) {
+    lockInstance(subnetFile)[Symbol.dispose]();
+    writeFileSync(join(directory, "flannel/.subnet.env.lock"), left);
+    using _lock = lockInstance(subnetFile);
+    expect(readFileSync(join(directory, "flannel/.subnet.env.lock"), "utf8")).toBe(
+      `${process.pid}\n`,
+    );
+  }
+});
+
+test("two agents with a subnet file each do not hinder one another", () => {
+  using _one = lockInstance(subnetFile);
+  using _two = lockInstance(join(directory, "flannel", "other.env"));
+  expect(refusal()).toMatch(/^already-running/);
+});
+
+test("an owner that has not yet written its name is spoken of without one", async () => {
+  await hold();
+  for (const text of ["", "0x10\n", "12345678901\n"]) {
+    writeFileSync(join(directory, "flannel/.subnet.env.lock"), text);
+    expect(refusal()).toMatch(/^already-running: another flanneld already serves /);
+  }
+});
+
+test("where no file can be made the remedy is named", () => {
+  writeFileSync(join(directory, "flannel"), "a file");
+  expect(refusal()).toMatch(
+    /^file-unusable: cannot lock \/flannel\/\.subnet\.env\.lock: ENOTDIR.*; make its directory writable for the agent, or choose another one with -subnet-file$/,
+  );
+  rmSync(join(directory, "flannel"));
+  mkdirSync(join(directory, "flannel/.subnet.env.lock"), { recursive: true });
+  expect(refusal()).toMatch(/^file-unusable: cannot lock .*EISDIR/);
+  // Where directories are the kernel's to make.
+  expect(() => lockInstance("/proc/flannel/subnet.env")).toThrow(/cannot lock .*ENOENT/);
+});
