@@ -5,6 +5,7 @@ import { ROUTE_PROTOCOL_TWILL } from "./kernel.ts";
 import type { Cidr } from "../core/ip.ts";
 import type { KernelObject, Nexthop, Route } from "./kernel.ts";
 import { NEXTHOPS_FROM, RouteForms } from "./nexthops.ts";
+import { isOurs } from "./scope.ts";
 import { printObject } from "./print.ts";
 import { reconcile } from "./reconcile.ts";
 import { BASE, nexthopOf, peer, wish, world } from "./sample-objects.ts";
@@ -226,4 +227,15 @@ describe("in a kernel", () => {
       );
     }
   });
+});
+
+test("D2: nexthop objects on the device of another agent of ours on this host stay", () => {
+  const ours = isOurs({ links: ["flannel.1"], networks: [], sysctls: [] });
+  const mine = nexthopOf({ ...route(2), nexthop: 77 });
+  expect(ours(mine)).toBe(true);
+  expect(ours({ ...mine, link: "flannel.7" })).toBe(false);
+  expect(ours({ ...mine, link: "flannel-v6.7" })).toBe(false);
+  // Of another backend, before this one.
+  expect(ours({ ...mine, link: "eth0" })).toBe(true);
+  expect(ours({ ...mine, protocol: 4 })).toBe(false);
 });

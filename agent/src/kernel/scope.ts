@@ -48,7 +48,10 @@ export function isOurs(scope: Scope): (object: KernelObject) => boolean {
       case "address":
         return links.has(object.link) && isInside(scope.networks, object.address);
       case "nexthop":
-        return object.protocol === ROUTE_PROTOCOL_TWILL;
+        return (
+          object.protocol === ROUTE_PROTOCOL_TWILL &&
+          (links.has(object.link) || !isTunnelDevice(object.link))
+        );
       case "route":
         return isMadeByKernel(object)
           ? false
@@ -67,7 +70,12 @@ export function isOurs(scope: Scope): (object: KernelObject) => boolean {
  * itself may be that of a second agent on this host, whose network is another one (spec 09 section 2, "two networks on one host").
  */
 function isLeftByTunnel({ link, onlink, gateway, destination }: Route): boolean {
-  return onlink && /^flannel(-v6)?\.\d+$/.test(link) && destination.startsWith(`${gateway}/`);
+  return onlink && isTunnelDevice(link) && destination.startsWith(`${gateway}/`);
+}
+
+/** Of this agent or of another one on this host, whose network is another one. */
+function isTunnelDevice(link: string): boolean {
+  return /^flannel(-v6)?\.\d+$/.test(link);
 }
 
 /** Such a route follows from an address or a router; putting ours over it would cut that link off (invariant D9). */
