@@ -29,6 +29,14 @@ export class BackOff {
     return earliest;
   }
 
+  /** What is refused at the moment; `dueMs` is absent where the next whole pass decides. */
+  get open(): readonly { readonly error: Error; readonly dueMs?: number }[] {
+    return [...this.#refusals.values()].map(({ error, triedMs, delayMs, isVerified }) => ({
+      error,
+      ...(isVerified ? { dueMs: triedMs + delayMs } : {}),
+    }));
+  }
+
   has(identity: string): boolean {
     return this.#refusals.has(identity);
   }

@@ -1,4 +1,6 @@
 /** What the loop has done so far, as plain numbers named as Prometheus names them. */
+import { Histogram } from "./core/histogram.ts";
+import type { HistogramFigures } from "./core/histogram.ts";
 
 /** Why a pass was made. */
 export type Cause = "start" | "lease-change" | "kernel-event" | "sweep" | "retry";
@@ -19,7 +21,7 @@ export interface ReconcileCounters {
   readonly reconcile_peers_planned_total: number;
   readonly reconcile_dumps_total: number;
   readonly reconcile_passes_total: Readonly<Record<Cause, Readonly<Record<PassKind, number>>>>;
-  readonly reconcile_pass_duration_seconds_sum: Readonly<Record<PassKind, number>>;
+  readonly reconcile_pass_duration_seconds: Readonly<Record<PassKind, HistogramFigures>>;
   readonly reconcile_pass_duration_seconds_max: Readonly<Record<PassKind, number>>;
 }
 
@@ -37,9 +39,20 @@ export interface PassFigures {
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] extends object ? Mutable<T[K]> : T[K] };
 
+/** Kept by other means than by counting up. */
+type Apart = "reconcile_peers_planned_total" | "reconcile_pass_duration_seconds";
+
+/** A pass that is over. */
+export interface PastPass extends PassFigures {
+  /** Monotonic time of its end. */
+  readonly endedMs: number;
+}
+
 export class Counters {
   planned = 0;
-  readonly #counts: Omit<Mutable<ReconcileCounters>, "reconcile_peers_planned_total"> = {
+  readonly #latest = new Map<Cause, PastPass>();
+  readonly #durations = { whole: new Histogram(), part: new Histogram() };
+  readonly #counts: Omit<Mutable<ReconcileCounters>, Apart> = {
     reconcile_objects_wanted: 0,
     reconcile_objects_present: 0,
     reconcile_objects_changed_total: byCause(() => 0),
@@ -47,17 +60,30 @@ export class Counters {
     reconcile_objects_open: 0,
     reconcile_dumps_total: 0,
     reconcile_passes_total: byCause(() => ({ whole: 0, part: 0 })),
-    reconcile_pass_duration_seconds_sum: { whole: 0, part: 0 },
     reconcile_pass_duration_seconds_max: { whole: 0, part: 0 },
   };
 
   get values(): ReconcileCounters {
-    return structuredClone({ ...this.#counts, reconcile_peers_planned_total: this.planned });
+    return {
+      ...structuredClone(this.#counts),
+      reconcile_peers_planned_total: this.planned,
+      reconcile_pass_duration_seconds: {
+        whole: this.#durations.whole.figures,
+        part: this.#durations.part.figures,
+      },
+    };
+  }
+
+  /** The last pass of each cause, the newest first. */
+  get latest(): readonly PastPass[] {
+    return [...this.#latest.values()].toSorted((a, b) => b.endedMs - a.endedMs);
   }
 
   /** A pass that failed as a whole has no figures. */
-  passed(figures: PassFigures): void {
+  passed(figures: PassFigures, endedMs: number): void {
     const { cause, kind, seconds } = figures;
+    this.#latest.set(cause, { ...figures, endedMs });
+    this.#durations[kind].observe(seconds);
     const counts = this.#counts;
     counts.reconcile_objects_wanted = figures.wanted;
     counts.reconcile_objects_present = figures.present;
@@ -66,7 +92,6 @@ export class Counters {
     counts.reconcile_objects_refused_total += figures.refused;
     if (kind === "whole") counts.reconcile_dumps_total++;
     counts.reconcile_passes_total[cause][kind]++;
-    counts.reconcile_pass_duration_seconds_sum[kind] += seconds;
     const longest = counts.reconcile_pass_duration_seconds_max;
     longest[kind] = Math.max(longest[kind], seconds);
   }

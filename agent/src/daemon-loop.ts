@@ -5,12 +5,12 @@ import type { Lease } from "./core/lease.ts";
 import { RETRY_MS_MIN } from "./daemon-back-off.ts";
 import type { ReconcileCounters } from "./daemon-counters.ts";
 import { Passes } from "./daemon-passes.ts";
-import type { PassParts } from "./daemon-passes.ts";
+import type { PassParts, ReconcileState } from "./daemon-passes.ts";
 import type { Clock } from "./system/clock.ts";
 import { together } from "./together.ts";
 
 export { NO_PREDECESSOR } from "./daemon-passes.ts";
-export type { Predecessor, Surroundings } from "./daemon-passes.ts";
+export type { Predecessor, ReconcileState, Surroundings } from "./daemon-passes.ts";
 
 /** After a pass in which the kernel could not be read at all. */
 const UNREADABLE_MS_MAX = 10_000;
@@ -24,6 +24,8 @@ export interface Reconciler {
   run(signal: AbortSignal): Promise<void>;
   /** What it has done so far, for whoever shows it. */
   counters(): ReconcileCounters;
+  /** The same with all there is to say; with ten thousand peers some milliseconds of work. */
+  state(): ReconcileState;
 }
 
 export function openReconciler(parts: PassParts): Reconciler {
@@ -31,6 +33,7 @@ export function openReconciler(parts: PassParts): Reconciler {
   return {
     setPeers: (peers) => passes.setPeers(peers),
     counters: () => passes.counters,
+    state: () => passes.state,
     async pass() {
       const { failures } = await passes.whole("start");
       return failures.map(({ error }) => error);

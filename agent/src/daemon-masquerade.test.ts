@@ -45,6 +45,10 @@ test("a firewall that refuses costs readiness, but neither lease nor data path n
   firewalls.refusals.set("iptables-restore", "iptables-restore: line 3 failed");
   const { world, node, agent } = await started(VXLAN, firewalls);
   expect(agent.ready).toBe(false);
+  expect(agent.vitals.state(0)).toMatchObject({
+    hindrances: ["not masquerading"],
+    complaints: [expect.stringMatching(/^cannot keep the traffic rules.*line 3 failed/)],
+  });
   expect(await world.keys()).toHaveLength(2);
   expect(node.kernel.print()).toContain("dev flannel.1 onlink");
   expect(env(node)).toContain("FLANNEL_IPMASQ=true\n");

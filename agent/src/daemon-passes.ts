@@ -6,7 +6,8 @@ import { PeerPlans } from "./backends/backend.ts";
 import type { Backend, PlanChange } from "./backends/backend.ts";
 import { Complaints } from "./daemon-complaints.ts";
 import { Counters } from "./daemon-counters.ts";
-import type { Cause, PassKind, ReconcileCounters } from "./daemon-counters.ts";
+import type { Cause, PassKind, PastPass, ReconcileCounters } from "./daemon-counters.ts";
+import { Lag } from "./daemon-lag.ts";
 import { Refusals } from "./daemon-refusals.ts";
 import { Schedule } from "./daemon-schedule.ts";
 import type { Change, Kernel, KernelObject, RouteLookup, Scope } from "./kernel/kernel.ts";
@@ -53,6 +54,8 @@ export interface PassParts {
   /** Undefined before the lease: only the device is made. */
   own(): Lease | undefined;
   readonly predecessor: Predecessor;
+  /** Told whether passes have failed for a while, or the device that carries the packets is refused. */
+  readonly onBehind?: (behind: boolean) => void;
   /** So many plain routes before nexthop objects are used; what suits Linux when absent. */
   readonly nexthopsFrom?: number;
 }
@@ -61,6 +64,20 @@ export interface PassParts {
 interface Planned {
   readonly wish: Wish;
   readonly changes: WishChanges;
+}
+
+/** What there is to show of the passes. */
+export interface ReconcileState {
+  /** Undefined before the first pass. */
+  readonly wish: Wish | undefined;
+  readonly peers: readonly Lease[];
+  /** Peers that are left out or likely to be cut off, and why; what the kernel cannot do. */
+  readonly complaints: readonly string[];
+  /** What the kernel refuses, and in how many seconds it is tried again; without, in the next whole pass. */
+  readonly refusals: readonly { readonly message: string; readonly nextTrySeconds?: number }[];
+  /** The last pass of each cause, the newest first. */
+  readonly passes: readonly PastPass[];
+  readonly counters: ReconcileCounters;
 }
 
 export class Passes {
@@ -73,6 +90,7 @@ export class Passes {
   readonly #counters = new Counters();
   readonly #complaints: Complaints;
   readonly #refusals: Refusals;
+  readonly #lag: Lag;
   #plans: PeerPlans | undefined;
   /** The lease and the peers that the plans were made for. */
   #own: Lease | undefined;
@@ -88,10 +106,26 @@ export class Passes {
     this.#mirror = new Mirror(parts.kernel, this.#slices);
     this.#complaints = new Complaints(parts.log);
     this.#refusals = new Refusals(parts.clock, this.#complaints);
+    this.#lag = new Lag(parts.clock, parts.onBehind ?? (() => undefined));
   }
 
   get counters(): ReconcileCounters {
     return this.#counters.values;
+  }
+
+  get state(): ReconcileState {
+    const nowMs = this.#parts.clock.nowMs();
+    return {
+      wish: this.#plans === undefined ? undefined : this.#wishOf(this.#plans),
+      peers: this.#peers,
+      complaints: [...(this.#plans?.complaints() ?? []), ...this.#unreadable],
+      refusals: this.#refusals.open.map(({ error: { message }, dueMs }) => ({
+        message,
+        ...(dueMs === undefined ? {} : { nextTrySeconds: Math.max(0, dueMs - nowMs) / 1_000 }),
+      })),
+      passes: this.#counters.latest,
+      counters: this.counters,
+    };
   }
 
   /** When the next pass is due by itself. */
@@ -176,6 +210,7 @@ export class Passes {
   unreadable(message: string | undefined): void {
     const before = this.#unreadable;
     this.#unreadable = message === undefined ? [] : [message];
+    if (message !== undefined) this.#lag.passed(true);
     this.#complaints.change(this.#unreadable, before);
   }
 
@@ -213,9 +248,13 @@ export class Passes {
     this.#counters.planned += change.planned;
     this.#complaints.change(change.complaints, change.settled);
     return {
-      wish: { ...plans.wish, scope: this.#withLeftovers(plans.wish.scope) },
+      wish: this.#wishOf(plans),
       changes: change.wishes,
     };
+  }
+
+  #wishOf({ wish }: PeerPlans): Wish {
+    return { ...wish, scope: this.#withLeftovers(wish.scope) };
   }
 
   #withLeftovers(scope: Scope): Scope {
@@ -267,7 +306,8 @@ export class Passes {
     const seconds = (clock.nowMs() - pass.beganMs) / 1_000;
     if (changed > 0)
       log.info({ cause, changes: changed, refused: report.failures.length }, "reconciled");
-    this.#counters.passed({
+    this.#lag.passed(this.#mirror.open.some((identity) => isDevice(pass.wish, identity)));
+    const figures = {
       cause,
       kind,
       seconds,
@@ -276,8 +316,14 @@ export class Passes {
       present: this.#mirror.present,
       refused: report.failures.length,
       open: this.#mirror.open.length,
-    });
+    };
+    this.#counters.passed(figures, clock.nowMs());
   }
+}
+
+/** Whether it is one of those that carry the packets of all peers. */
+function isDevice({ objects }: Wish, identity: string): boolean {
+  return objects.get(identity)?.kind === "link";
 }
 
 /** What tells two lists of leases apart. Lists follow the order of the keys, so as a rule they differ in one stretch only. */

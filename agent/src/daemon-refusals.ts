@@ -33,6 +33,10 @@ export class Refusals {
     return this.#backOff.dueMs;
   }
 
+  get open(): BackOff["open"] {
+    return this.#backOff.open;
+  }
+
   /** What a pass for this reason tries again. */
   patience(cause: Cause): MayTry {
     return (identity, change) =>

@@ -55,12 +55,15 @@ export interface RuleKeeper {
   first(signal: AbortSignal): Promise<boolean>;
   /** Looks again after each change and at each sweep until the signal aborts. @param onStanding told once, when masquerade rules that did not stand at first do */
   run(onStanding: () => void, signal: AbortSignal): Promise<never>;
+  /** What is complained of since the last look. */
+  complaints(): readonly string[];
 }
 
 export function openRuleKeeper(parts: Parts): RuleKeeper {
   const looks = new Looks(parts);
   return {
     first: (signal) => looks.look("all", signal),
+    complaints: () => looks.complaints,
     run: async (onStanding, signal) => {
       await together(signal, [
         (stop) => sweep(parts, looks, onStanding, stop),
@@ -96,6 +99,10 @@ class Looks {
     for (const family of FAMILIES)
       if (!this.#wishes[family].ownNetworks.some((network) => familyOf(network) === family))
         this.#settled.add(family);
+  }
+
+  get complaints(): readonly string[] {
+    return [...new Set(this.#failures.values())];
   }
 
   /** When the next look is due. */

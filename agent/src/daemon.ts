@@ -23,9 +23,9 @@ import { openReconciler } from "./daemon-loop.ts";
 import type { Predecessor, Reconciler } from "./daemon-loop.ts";
 import { keepPublished, keepSubnetFile, writeSubnetFile } from "./daemon-publication.ts";
 import type { Publisher } from "./daemon-publication.ts";
-import { Readiness } from "./daemon-readiness.ts";
 import { openRuleKeeper } from "./daemon-rules.ts";
 import type { RuleKeeper, RuleOptions } from "./daemon-rules.ts";
+import { Vitals } from "./daemon-vitals.ts";
 import type { Kernel, KernelObject } from "./kernel/kernel.ts";
 import { isSame, leftDevices } from "./kernel/reconcile.ts";
 import type { SubnetManager } from "./subnet-manager/subnet-manager.ts";
@@ -58,6 +58,8 @@ export interface DaemonOptions {
   readonly rules?: RuleOptions;
   /** Told whenever readiness changes. */
   readonly onReady: (ready: boolean) => void;
+  /** Filled in as the life goes on, for whoever shows it. */
+  readonly vitals?: Vitals;
 }
 
 /**
@@ -69,22 +71,31 @@ export async function runDaemon(
   ports: DaemonPorts,
   signal: AbortSignal,
 ): Promise<void> {
+  const { vitals = new Vitals(), onReady } = options;
+  vitals.subnetManager = ports.subnetManager;
+  vitals.readiness.tell(onReady);
+  const stopping = (): void => {
+    vitals.stage = "stopping";
+    vitals.readiness.set("stopping", true);
+  };
+  signal.addEventListener("abort", stopping, { once: true });
   try {
-    await live(options, ports, signal);
+    await live({ ...options, vitals }, ports, signal);
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
-    options.onReady(false);
+    signal.removeEventListener("abort", stopping);
+    stopping();
   }
 }
 
-async function live(
-  options: DaemonOptions,
-  ports: DaemonPorts,
-  signal: AbortSignal,
-): Promise<void> {
+type VitalOptions = DaemonOptions & { readonly vitals: Vitals };
+
+async function live(options: VitalOptions, ports: DaemonPorts, signal: AbortSignal): Promise<void> {
   const { subnetManager, log } = ports;
+  const { vitals } = options;
   const config = await subnetManager.networkConfig(signal);
+  vitals.stage = "choosing the external interface";
   log.info(
     { type: config.backendType },
     `Found network config - Backend type: ${config.backendType}`,
@@ -93,6 +104,7 @@ async function live(
   await ports.checkMachine?.(config);
   const externalInterface = await chooseInterface(options.interfaceWishes, config, ports);
   const { publicIps } = externalInterface;
+  vitals.stage = "making the device";
   const previous = await subnetManager.previousLeases(publicIps, signal);
   const backend = await definition.open({
     networkConfig: config,
@@ -111,7 +123,7 @@ async function live(
 }
 
 async function serve(
-  options: DaemonOptions,
+  options: VitalOptions,
   ports: DaemonPorts,
   start: {
     readonly config: NetworkConfig;
@@ -121,6 +133,8 @@ async function serve(
   signal: AbortSignal,
 ): Promise<void> {
   const { subnetManager, log } = ports;
+  const { vitals } = options;
+  const { readiness } = vitals;
   const { config, backend, externalInterface: external } = start;
   let own: Lease | undefined;
   const present = new Latest<Backend>();
@@ -140,8 +154,11 @@ async function serve(
     environment,
     own: () => own,
     predecessor: await findPredecessor(start, Object.values(previous.networks), ports.kernel),
+    onBehind: (behind) => readiness.set("kernel behind", behind),
   });
+  vitals.parts = { config, reconciler, own: () => own, backend: () => environment.backend };
   const device = await makeDevice(environment, reconciler, ports.kernel);
+  vitals.stage = "acquiring a lease";
   try {
     const { attributes } = environment.backend;
     own = await subnetManager.acquireLease(config, attributes, previous.subnets, signal);
@@ -152,15 +169,16 @@ async function serve(
   log.info({ subnets: own.subnets, publicIps: own.publicIps }, "lease acquired");
   const lease = own;
 
-  const readiness = new Readiness(options.onReady);
+  vitals.stage = "waiting for the leases of the peers";
   const onHeld = (held: boolean): void => readiness.set("lease missing", !held);
   const rules = openRules(options, ports, { config, lease, previous: previous.networks });
+  vitals.rules = rules;
   const life = {
     config,
     reconciler,
     lease,
     present,
-    readiness,
+    vitals,
     rules,
     ipMasq: options.rules?.masquerade === true,
   };
@@ -217,7 +235,7 @@ interface Life {
   readonly reconciler: Reconciler;
   readonly lease: Lease;
   readonly present: Latest<Backend>;
-  readonly readiness: Readiness;
+  readonly vitals: Vitals;
   readonly rules: RuleKeeper | undefined;
   readonly ipMasq: boolean;
 }
@@ -229,7 +247,7 @@ async function followPeers(
   life: Life,
   signal: AbortSignal,
 ): Promise<void> {
-  const { reconciler, readiness, rules } = life;
+  const { reconciler, vitals, rules } = life;
   const firstPeers = Promise.withResolvers<void>();
   await together(signal, [
     async (stop) => {
@@ -249,12 +267,13 @@ async function followPeers(
       const program = async (): Promise<void> => {
         await firstPeers.promise;
         stop.throwIfAborted();
+        vitals.stage = "programming the peers";
         // Refused changes of single peers keep nobody from being ready: the loop goes on trying them.
         await reconciler.pass();
       };
       // Pods that come to be once subnet.env is there find their rules, or the node is not ready.
       const [stands = true] = await Promise.all([rules?.first(stop), program()]);
-      readiness.set("not masquerading", !stands);
+      vitals.readiness.set("not masquerading", !stands);
       await publish(subnetFile, ports, life, stop);
     },
   ]);
@@ -267,7 +286,8 @@ async function publish(
   life: Life,
   signal: AbortSignal,
 ): Promise<void> {
-  const { readiness, present } = life;
+  const { vitals, present } = life;
+  const { readiness } = vitals;
   const publisher: Publisher = {
     ...ports,
     ...life,
@@ -277,6 +297,7 @@ async function publish(
   const { value: backend } = present;
   assert(backend !== undefined, "a backend is open");
   await writeSubnetFile(publisher, backend, signal);
+  vitals.stage = "running";
   readiness.set("starting", false);
   ports.log.info({}, "flannel is ready");
   ports.log.info({}, "Running backend.");

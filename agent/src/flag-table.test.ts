@@ -77,6 +77,8 @@ const GOOD: Readonly<Record<string, { value: string; reads: Partial<Options> }>>
   "iptables-forward-rules": { value: "F", reads: { forwardRules: false } },
   "set-node-network-unavailable": { value: "false", reads: {} },
   v: { value: "2", reads: { verbosity: 2 } },
+  "readyz-once": { value: "true", reads: { readyzOnce: true } },
+  "status-socket": { value: "none", reads: { statusSocket: "" } },
   "log-format": { value: "json", reads: { logFormat: "json" } },
 };
 const WISHES = {

@@ -236,6 +236,20 @@ const PROGRAM_FLAGS: readonly FlagRow[] = [
     help: "print the version and exit",
   },
   {
+    name: "readyz-once",
+    type: "boolean",
+    fallback: "false",
+    help: "/readyz stays 200 once the agent was ready, as flannel's does, instead of saying what is true",
+    ours: true,
+  },
+  {
+    name: "status-socket",
+    type: "string",
+    fallback: "",
+    help: "unix socket for flanneld status, check and cleanup; none for none; without a value flanneld.sock beside the subnet file",
+    ours: true,
+  },
+  {
     name: "log-format",
     type: "string",
     fallback: "auto",

@@ -11,6 +11,7 @@ import { lockInstance } from "./system/instance-lock.ts";
 import { NodeCommand } from "./system/node-command.ts";
 import { NodeFiles } from "./system/node-files.ts";
 import { sendDatagram } from "./system/service-socket.ts";
+import type { ProcessFigures } from "./status/metrics.ts";
 import { keepHeapSmall } from "./system/small-heap.ts";
 import type { Log } from "./system/log.ts";
 import { SystemClock } from "./system/system-clock.ts";
@@ -31,6 +32,8 @@ async function main(): Promise<never> {
       pid: process.pid,
       isTerminal: process.stderr.isTTY,
       writeError: (text) => process.stderr.write(text),
+      writeOut: (text) => process.stdout.write(text),
+      processFigures,
       version: () => manifest.version,
       stopSignal,
       // Where NODE_COMPILE_CACHE is set: at its end a process is not always asked.
@@ -71,4 +74,13 @@ function stopSignal(log: Log): AbortSignal {
   };
   process.on("SIGINT", stop).on("SIGTERM", stop);
   return controller.signal;
+}
+
+function processFigures(): ProcessFigures {
+  const { user, system } = process.cpuUsage();
+  return {
+    cpuSeconds: (user + system) / 1e6,
+    residentBytes: process.memoryUsage.rss(),
+    startSeconds: performance.timeOrigin / 1_000,
+  };
 }

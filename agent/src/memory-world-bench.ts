@@ -4,6 +4,7 @@ import type { InterfaceWishes } from "./core/external-interface.ts";
 import type { Cidr } from "./core/ip.ts";
 import type { NetworkConfig } from "./core/network-config.ts";
 import { runDaemon } from "./daemon.ts";
+import { Vitals } from "./daemon-vitals.ts";
 import { MemoryKernel } from "./kernel/memory-kernel.ts";
 import { EtcdSubnetManager } from "./subnet-manager/etcd/etcd-subnet-manager.ts";
 import { MemoryDatabase } from "./subnet-manager/etcd/memory-database.ts";
@@ -93,6 +94,7 @@ export class Agent {
   ready = false;
   readonly ended: Promise<unknown>;
   readonly store: MemoryStore;
+  readonly vitals: Vitals = new Vitals();
   readonly #controller = new AbortController();
 
   constructor(
@@ -131,6 +133,7 @@ export class Agent {
       },
       subnetFile: SUBNET_FILE,
       onReady: (ready: boolean) => (this.ready = ready),
+      vitals: this.vitals,
     };
     this.ended = runDaemon(options, ports, this.#controller.signal).then(
       () => "stopped",

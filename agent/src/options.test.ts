@@ -38,6 +38,8 @@ test("without flags every option has the reference's default", () => {
     rulesResyncSeconds: 5,
     healthIp: "0.0.0.0",
     healthPort: 0,
+    readyzOnce: false,
+    statusSocket: "/run/flannel/flanneld.sock",
     verbosity: 0,
     logFormat: "auto",
     warnings: [],

@@ -30,6 +30,10 @@ export interface Options {
   readonly healthIp: string;
   /** 0 for no server. */
   readonly healthPort: number;
+  /** Whether /readyz never goes back. */
+  readonly readyzOnce: boolean;
+  /** Path; empty for none. */
+  readonly statusSocket: string;
   readonly verbosity: number;
   readonly logFormat: "json" | "text" | "auto";
   /** What a user should know although it is no error: ignored words, unreadable variables. */
@@ -179,9 +183,17 @@ function readOptions(given: AllGiven): Omit<Options, "warnings" | "given"> {
     rulesResyncSeconds: integer("iptables-resync"),
     healthIp: text("healthz-ip"),
     healthPort: Math.max(0, integer("healthz-port")),
+    readyzOnce: boolean("readyz-once"),
+    statusSocket: statusSocketPath(text("status-socket"), text("subnet-file")),
     verbosity: integer("v"),
     logFormat,
   };
+}
+
+/** Beside the subnet file, so that two agents of one node do not meet. @returns empty for none */
+export function statusSocketPath(given: string, subnetFile: string): string {
+  if (given === "none") return "";
+  return given === "" ? subnetFile.replace(/[^/]*$/, "flanneld.sock") : given;
 }
 
 function placeOf(name: string, given: AllGiven): string {

@@ -1,23 +1,29 @@
 /** The agent between the process it runs in and the adapters it is given: flags → ports → daemon → exit code. */
 import { AgentError } from "./core/errors.ts";
+import { openHealth, openStatus } from "./agent-view.ts";
 import type { BackendDefinition } from "./backends/backend.ts";
 import * as registry from "./backends/registry.ts";
 import { runDaemon } from "./daemon.ts";
+import { HINDRANCES } from "./daemon-readiness.ts";
+import type { DaemonOptions } from "./daemon.ts";
+import { Vitals } from "./daemon-vitals.ts";
 import type { Kernel } from "./kernel/kernel.ts";
 import { findMissingPrerequisites, neededSwitches } from "./core/prerequisites.ts";
 import type { NetworkConfig } from "./core/network-config.ts";
 import { formatUsage } from "./flag-text.ts";
 import { parseOptions } from "./options.ts";
+import { formatCommandUsage, isCommand, runCommand } from "./operator-commands.ts";
 import type { Options } from "./options.ts";
+import type { ProcessFigures } from "./status/metrics.ts";
 import type { openEtcdSubnetManager } from "./subnet-manager/etcd/index.ts";
 import type { SubnetManager } from "./subnet-manager/subnet-manager.ts";
 import type { Clock } from "./system/clock.ts";
 import type { Files } from "./system/files.ts";
-import { HealthServer } from "./system/health-server.ts";
 import { openLog } from "./system/pino-log.ts";
 import type { Log } from "./system/log.ts";
 import type { Random } from "./system/random.ts";
 import { ServiceManager } from "./system/service-manager.ts";
+import { askStatusSocket, removeDeadSocket } from "./system/status-socket.ts";
 import type { TrafficManager } from "./traffic-manager/traffic-manager.ts";
 
 const EXIT_OPERATING_ERROR = 1;
@@ -58,6 +64,9 @@ export interface Surroundings {
   readonly pid: number;
   readonly isTerminal: boolean;
   writeError(text: string): void;
+  /** What a command was asked for. */
+  writeOut(text: string): void;
+  processFigures(): ProcessFigures;
   version(): string;
   /** Aborts when the process is asked to stop. */
   stopSignal(log: Log): AbortSignal;
@@ -67,6 +76,8 @@ export interface Surroundings {
 
 /** Runs until it is asked to stop, and returns the exit code. Throws nothing but a mistake of ours. */
 export async function runAgent(surroundings: Surroundings, adapters: Adapters): Promise<number> {
+  const [first, ...words] = surroundings.argv;
+  if (isCommand(first)) return obey(first, words, surroundings, adapters);
   try {
     const request = parseOptions(surroundings.argv, surroundings.environment);
     if (request.kind === "run") return await start(request.options, surroundings, adapters);
@@ -87,6 +98,37 @@ function isBadFlags(error: unknown): error is AgentError {
     error instanceof AgentError &&
     (error.code === "flags-unreadable" || error.code === "options-invalid")
   );
+}
+
+/** Runs a command of an operator; what makes it impossible is one line. */
+async function obey(
+  name: Parameters<typeof runCommand>[0],
+  words: readonly string[],
+  surroundings: Surroundings,
+  adapters: Adapters,
+): Promise<number> {
+  try {
+    const writeOut = (text: string): void => surroundings.writeOut(text);
+    const log = openLog({ level: "info", format: "text" });
+    const { signal } = new AbortController();
+    const openFirewalls = (): readonly TrafficManager[] =>
+      [true, false].map((usesNftables) =>
+        adapters.openTrafficManager({ usesNftables, log, signal }),
+      );
+    const ports = {
+      ...adapters,
+      ask: askStatusSocket,
+      removeDeadSocket,
+      openFirewalls,
+      writeOut,
+    };
+    return await runCommand(name, words, surroundings.environment, ports);
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
+    const isUsage = isBadFlags(error);
+    surroundings.writeError(`${error.message}\n${isUsage ? formatCommandUsage("flanneld") : ""}`);
+    return isUsage ? EXIT_BAD_FLAGS : EXIT_OPERATING_ERROR;
+  }
 }
 
 async function start(
@@ -125,19 +167,20 @@ async function run(
   const { openSubnetManager, openKernel, files, clock, random } = adapters;
   const signal = surroundings.stopSignal(log);
   using _lock = adapters.lockInstance(options.subnetFile);
-  await using service = ServiceManager.open({
-    environment: surroundings.environment,
-    pid: surroundings.pid,
-    send: adapters.sendDatagram,
+  await using service = openService(surroundings, adapters, log, signal);
+  const vitals = new Vitals();
+  let wasReady = false;
+  const view = {
+    options,
+    version: surroundings.version(),
+    vitals,
+    wasReady: () => wasReady,
+    processFigures: () => surroundings.processFigures(),
+    files,
     clock,
-    log,
-  });
-  signal.addEventListener("abort", () => service?.setStopping(), { once: true });
-  let ready = false;
-  await using _health =
-    options.healthPort > 0
-      ? await HealthServer.open(options.healthIp, options.healthPort, () => ready)
-      : undefined;
+  };
+  await using _health = await openHealth(view);
+  await using _status = await openStatus(view, log);
   await using subnetManager = openSubnetManager({
     ...storeOptions(options),
     clock,
@@ -148,19 +191,13 @@ async function run(
   await using kernel = openKernel();
   await runDaemon(
     {
-      interfaceWishes: options.interfaceWishes,
-      subnetFile: options.subnetFile,
-      rules: {
-        masquerade: options.ipMasq,
-        forward: options.forwardRules,
-        fullyRandom: !options.fullyRandomDisabled,
-        resyncSeconds: options.rulesResyncSeconds,
-      },
+      ...daemonOptions(options),
       onReady: (now) => {
-        ready = now;
-        service?.setReady(now);
+        service?.setReady(now, reasons(vitals));
+        wasReady ||= now;
         surroundings.onReady?.(now);
       },
+      vitals,
     },
     {
       subnetManager,
@@ -182,6 +219,22 @@ async function run(
   );
 }
 
+/** Tells the service manager at once that the agent was asked to stop, and not when it has. */
+function openService(
+  { environment, pid }: Surroundings,
+  { sendDatagram: send, clock }: Adapters,
+  log: Log,
+  signal: AbortSignal,
+): ServiceManager | undefined {
+  const service = ServiceManager.open({ environment, pid, send, clock, log });
+  signal.addEventListener("abort", () => service?.setStopping(), { once: true });
+  return service;
+}
+
+function reasons({ readiness }: Vitals): readonly string[] {
+  return readiness.hindrances.map((one) => HINDRANCES[one]);
+}
+
 function storeOptions(options: Options): Omit<SubnetManagerOptions, "clock" | "random" | "log"> {
   return {
     endpoints: options.etcdEndpoints,
@@ -200,6 +253,19 @@ async function checkMachine(config: NetworkConfig, files: Files, log: Log): Prom
   for (const path of neededSwitches(config))
     switches.set(path, await files.read(`/proc/sys/${path}`));
   for (const missing of findMissingPrerequisites(config, switches)) log.warn({}, missing);
+}
+
+function daemonOptions(options: Options): Omit<DaemonOptions, "onReady"> {
+  return {
+    interfaceWishes: options.interfaceWishes,
+    subnetFile: options.subnetFile,
+    rules: {
+      masquerade: options.ipMasq,
+      forward: options.forwardRules,
+      fullyRandom: !options.fullyRandomDisabled,
+      resyncSeconds: options.rulesResyncSeconds,
+    },
+  };
 }
 
 function backendsByType(): ReadonlyMap<string, BackendDefinition> {

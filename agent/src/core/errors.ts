@@ -14,6 +14,8 @@ export type AgentErrorCode =
   | "already-running"
   /** Words that are no flags of ours, or no values of theirs: the list of flags helps. */
   | "flags-unreadable"
+  | "agent-silent"
+  | "agent-running"
   | "options-invalid";
 
 /** An operating error: something outside the program is wrong, and the message says what, where and the remedy. */

@@ -1,3 +1,4 @@
+import type { HistogramFigures } from "../core/histogram.ts";
 import type { Cidr, PerFamily } from "../core/ip.ts";
 import type { Lease, LeaseAttributes } from "../core/lease.ts";
 import type { NetworkConfig } from "../core/network-config.ts";
@@ -5,6 +6,32 @@ import type { NetworkConfig } from "../core/network-config.ts";
 export interface PreviousLeases {
   readonly own: Lease | undefined;
   readonly others: readonly Lease[];
+}
+
+/** What is asked of a store. */
+export type StoreVerb = "range" | "txn" | "grant" | "revoke" | "time-to-live";
+
+/** Counters only grow, from the start of the process; named as Prometheus names them. */
+export interface StoreFigures {
+  /** A watch that ended was taken up where it was, or with a list of everything. */
+  readonly store_watch_restarts_total: Readonly<Record<"resumed" | "relisted", number>>;
+  readonly store_lease_renewals_total: number;
+  readonly store_request_duration_seconds: Readonly<Record<StoreVerb, HistogramFigures>>;
+  /** Requests without an answer. */
+  readonly store_request_failures_total: Readonly<Record<StoreVerb, number>>;
+}
+
+/** The store and our lease in it, as this node knows them now. */
+export interface StoreState {
+  /** Where the store is; without user names and passwords. */
+  readonly endpoints: string;
+  /** How long it has not answered; absent while it does. */
+  readonly outageSeconds?: number;
+  /** Until our lease runs out; never for a reservation, absent without a lease and where nobody can know. */
+  readonly leaseSecondsLeft?: number | "never";
+  /** How far the peers were followed; absent before the first list of them. */
+  readonly revision?: number;
+  readonly figures: StoreFigures;
 }
 
 /**
@@ -45,6 +72,8 @@ export interface SubnetManager {
   publish(attributes: LeaseAttributes, signal: AbortSignal): Promise<Lease | undefined>;
   /** Every peer's lease, whole, at once and again after each change. Gaps and compaction are healed inside. */
   watchPeers(own: Lease, signal: AbortSignal): AsyncIterable<readonly Lease[]>;
+  /** For whoever shows it; asks the store nothing. */
+  state(): StoreState;
   /** Connects anew: the present connections may begin at an address that this node has no more, where no answer arrives. */
   reconnect(): void;
   close(): Promise<void>;

@@ -18,5 +18,14 @@ export function filesContract(
       await files.writeAtomically(path("run/flannel/subnet.env"), "FLANNEL_MTU=1430\n", 0o644);
       expect(await files.read(path("run/flannel/subnet.env"))).toBe("FLANNEL_MTU=1430\n");
     });
+
+    test("what was removed is not there any more, and removing it again is no error", async () => {
+      const { files, path } = open();
+      await files.writeAtomically(path("run/flannel/subnet.env"), "FLANNEL_MTU=1450\n", 0o644);
+      await files.remove(path("run/flannel/subnet.env"));
+      expect(await files.read(path("run/flannel/subnet.env"))).toBeUndefined();
+      await files.remove(path("run/flannel/subnet.env"));
+      await files.remove(path("absent/subnet.env"));
+    });
   });
 }

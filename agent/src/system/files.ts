@@ -8,4 +8,6 @@ export interface Files {
    * @throws AgentError "file-unusable"
    */
   writeAtomically(path: string, text: string, mode: number): Promise<void>;
+  /** One that is not there is no error. @throws AgentError "file-unusable" */
+  remove(path: string): Promise<void>;
 }

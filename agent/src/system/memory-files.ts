@@ -17,6 +17,10 @@ export class MemoryFiles implements Files {
     this.texts.set(path, text);
   }
 
+  async remove(path: string): Promise<void> {
+    this.texts.delete(path);
+  }
+
   /** Refuses writes of a path for this reason, until allowed again. */
   refuse(path: string, reason: string): void {
     this.#refused.set(path, reason);

@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { AgentError } from "../core/errors.ts";
 import type { Files } from "./files.ts";
@@ -38,6 +38,15 @@ export class NodeFiles implements Files {
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => undefined);
       throw unusable("write", path, error);
+    }
+  }
+
+  async remove(path: string): Promise<void> {
+    try {
+      await unlink(path);
+    } catch (error) {
+      if (!isErrno(error, "ENOENT") && !isErrno(error, "ENOTDIR"))
+        throw unusable("remove", path, error);
     }
   }
 }

@@ -44,10 +44,12 @@ test("a service is starting, ready, and stopping once", async () => {
 test("the line for people goes back whenever the agent is not ready any more", () => {
   const { service, told } = listen({ NOTIFY_SOCKET: "@abstract" });
   for (const ready of [true, false, true]) service?.setReady(ready);
+  service?.setReady(false, ["the lease is gone", "no rules"]);
   expect(told.slice(1)).toEqual([
     "@abstract READY=1 STATUS=ready",
     "@abstract STATUS=not ready",
     "@abstract READY=1 STATUS=ready",
+    "@abstract STATUS=not ready: the lease is gone; no rules",
   ]);
 });
 

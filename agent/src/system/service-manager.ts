@@ -52,10 +52,11 @@ export class ServiceManager implements AsyncDisposable {
   }
 
   /** A service that was ready stays so for the service manager; the line for people goes back. */
-  setReady(ready: boolean): void {
+  setReady(ready: boolean, reasons: readonly string[] = []): void {
     if (this.#stopping) return;
     if (ready) this.#tell(`READY=1\nSTATUS=ready`);
-    else if (this.#wasReady) this.#tell("STATUS=not ready");
+    else if (this.#wasReady)
+      this.#tell(`STATUS=not ready${reasons.length === 0 ? "" : `: ${reasons.join("; ")}`}`);
     this.#wasReady ||= ready;
   }
 

@@ -91,6 +91,7 @@ export function verbsOf(manager: SubnetManager): SubnetManager {
     acquireLease: (...words) => manager.acquireLease(...words),
     keepLease: (lease, onHeld, signal) => manager.keepLease(lease, onHeld, signal),
     watchPeers: (own, signal) => manager.watchPeers(own, signal),
+    state: () => manager.state(),
     reconnect: () => manager.reconnect(),
     close: () => manager.close(),
   };

@@ -9,6 +9,7 @@ export const writesSubnetFileOnce: WrapFiles = (files) => {
   let written = false;
   return {
     read: (path) => files.read(path),
+    remove: (path) => files.remove(path),
     writeAtomically: async (path, text, mode) => {
       if (path === SUBNET_FILE && written) return;
       await files.writeAtomically(path, text, mode);
@@ -20,6 +21,7 @@ export const writesSubnetFileOnce: WrapFiles = (files) => {
 /** Pods are told the MTU of the tunnel as if it were twice in a tunnel. Source: flannel pkg/backend/vxlan/vxlan_network.go MTU. */
 export const takesOverheadTwice: WrapFiles = (files) => ({
   read: (path) => files.read(path),
+  remove: (path) => files.remove(path),
   writeAtomically: (path, text, mode) =>
     files.writeAtomically(
       path,

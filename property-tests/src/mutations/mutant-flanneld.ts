@@ -87,6 +87,8 @@ function runMutant(mutation: PortMutation, argv: readonly string[]): Promise<num
       pid: process.pid,
       isTerminal: process.stderr.isTTY,
       writeError: (text) => process.stderr.write(text),
+      writeOut: (text) => process.stdout.write(text),
+      processFigures: () => ({ cpuSeconds: 0, residentBytes: 0, startSeconds: 0 }),
       version: () => "mutant",
       stopSignal: () => {
         const controller = new AbortController();

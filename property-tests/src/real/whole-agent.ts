@@ -140,6 +140,7 @@ export class WholeAgent {
           yield peers;
         }
       },
+      state: () => inner.state(),
       reconnect: () => inner.reconnect(),
       close: () => inner.close(),
     };

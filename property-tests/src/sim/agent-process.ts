@@ -213,6 +213,7 @@ export class AgentLife implements AgentProcess {
           yield peers;
         }
       },
+      state: () => inner.state(),
       reconnect: () => inner.reconnect(),
       close: () => inner.close(),
     };
@@ -246,6 +247,7 @@ export class AgentLife implements AgentProcess {
     const { node } = this;
     const watched: Files = {
       read: (path) => files.read(path),
+      remove: (path) => files.remove(path),
       writeAtomically: async (path, text, mode) => {
         node.world.observer.writing(this, path, text);
         await files.writeAtomically(path, text, mode);

@@ -14,6 +14,8 @@ export interface Claim {
   readonly leaseIsOurs: boolean;
   /** Monotonic time to renew at; infinite for a reservation. */
   readonly renewAtMs: number;
+  /** Monotonic time at which it runs out; absent where the etcd lease is not of our making. */
+  readonly expiresAtMs?: number;
 }
 
 /** A write that is known to have been done. */
@@ -25,11 +27,14 @@ export function leasedClaim(
   grant: Grant,
 ): Claim {
   const renewAtMs = grant.askedMs + renewAfterMs(grant.ttlSeconds, context);
-  return { key, modRevision, value, leaseId: grant.leaseId, leaseIsOurs: true, renewAtMs };
+  const { leaseId, askedMs, ttlSeconds } = grant;
+  const expiresAtMs = askedMs + ttlSeconds * 1_000;
+  return { key, modRevision, value, leaseId, leaseIsOurs: true, renewAtMs, expiresAtMs };
 }
 
 export function reservationClaim({ key, modRevision, value }: Done): Claim {
-  return { key, modRevision, value, leaseIsOurs: false, renewAtMs: Number.POSITIVE_INFINITY };
+  const never = Number.POSITIVE_INFINITY;
+  return { key, modRevision, value, leaseIsOurs: false, renewAtMs: never, expiresAtMs: never };
 }
 
 /**

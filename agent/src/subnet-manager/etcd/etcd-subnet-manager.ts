@@ -6,15 +6,17 @@ import { formatSubnetKey } from "../../core/subnet-key.ts";
 import type { Clock } from "../../system/clock.ts";
 import type { Log } from "../../system/log.ts";
 import type { Random } from "../../system/random.ts";
-import type { PreviousLeases, SubnetManager } from "../subnet-manager.ts";
+import type { PreviousLeases, StoreState, SubnetManager } from "../subnet-manager.ts";
 import { acquireLease } from "./acquire.ts";
 import type { Claim } from "./claim.ts";
 import { identityOf, ownLeases } from "./claim-plan.ts";
 import type { StoreContext } from "./context.ts";
+import { Figures } from "./figures.ts";
 import { keepLease } from "./keep-lease.ts";
 import type { KeyValueStore } from "./key-value-store.ts";
 import { keysBelow } from "./keys.ts";
 import { LeaseReader } from "./lease-entries.ts";
+import { measuredStore } from "./measured-store.ts";
 import { Outage, untilAnswered } from "./outage.ts";
 import type { Publication } from "./publication.ts";
 import { readNetworkConfig } from "./read-network-config.ts";
@@ -50,8 +52,10 @@ export class EtcdSubnetManager implements SubnetManager, AsyncDisposable {
     const previous = FAMILIES.flatMap((family) => previousSubnets[family] ?? []);
     this.name = `Etcd Local Manager with Previous Subnet: ${previous.join(" ") || "None"}`;
     const keys = keysBelow(options.prefix);
+    const figures = new Figures();
     this.#context = {
-      store,
+      store: measuredStore(store, clock, figures),
+      figures,
       clock,
       random,
       log,
@@ -93,6 +97,7 @@ export class EtcdSubnetManager implements SubnetManager, AsyncDisposable {
     const wish = { config, attributes: wanted, preferred };
     const { lease, claim } = await acquireLease(this.#context, wish, signal);
     this.#claim = claim;
+    this.#context.figures.claimed(claim);
     return lease;
   }
 
@@ -114,6 +119,19 @@ export class EtcdSubnetManager implements SubnetManager, AsyncDisposable {
     return watchPeers(this.#context, own, this.#publications, signal);
   }
 
+  state(): StoreState {
+    const { store, clock, outage, figures } = this.#context;
+    const { seconds: outageSeconds } = outage;
+    const { revision, leaseEndsMs } = figures;
+    return {
+      endpoints: store.endpoints,
+      ...(outageSeconds === undefined ? {} : { outageSeconds }),
+      ...(leaseEndsMs === undefined ? {} : { leaseSecondsLeft: secondsUntil(leaseEndsMs, clock) }),
+      ...(revision === undefined ? {} : { revision }),
+      figures: figures.values,
+    };
+  }
+
   reconnect(): void {
     this.#context.store.reconnect();
   }
@@ -125,4 +143,8 @@ export class EtcdSubnetManager implements SubnetManager, AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+function secondsUntil(endMs: number, clock: Clock): number | "never" {
+  return Number.isFinite(endMs) ? (endMs - clock.nowMs()) / 1_000 : "never";
 }

@@ -12,7 +12,8 @@ const LAG_AGAIN_MS = 2000;
 /** A watch that lived this long was a good one: the next failure is a new one. */
 const GOOD_WATCH_MS = 5000;
 
-type FollowContext = Pick<StoreContext, "store" | "clock" | "random" | "log" | "outage">;
+type FollowContext = Pick<StoreContext, "store" | "clock" | "random" | "log" | "outage"> &
+  Partial<Pick<StoreContext, "figures">>;
 
 /** Takes in a range of the store: everything at first and after a gap, in between what changes. */
 export interface RangeFollower {
@@ -56,7 +57,13 @@ export async function followRange(
   const relist = async (known?: Position): Promise<Position> => {
     const everything = await list(context, range, known, signal);
     await follower.list(everything);
-    return positionOf(everything);
+    return follow(positionOf(everything));
+  };
+  const { figures } = context;
+  const few = "key" in range;
+  const follow = (position: Position): Position => {
+    if (!few && figures !== undefined) figures.revision = position.revision;
+    return position;
   };
   let position = await relist();
   const backoff = new Backoff(random);
@@ -66,7 +73,7 @@ export async function followRange(
       const watch = store.watch(range, position.revision, { signal });
       for await (const batch of wholeRevisions(watch)) {
         const events = newerThan(position.revision, batch);
-        position = moved(position, batch.revision, events);
+        position = follow(moved(position, batch.revision, events));
         if (events.length > 0) follower.change(events);
       }
       throw storeUnavailable("watch", store.endpoints, new Error("the watch ended"));
@@ -78,9 +85,9 @@ export async function followRange(
       if (!compacted) outage.failed(error);
       await clock.sleep(backoff.nextMs(), signal);
       // One key is read as cheaply as it is asked about.
-      const few = "key" in range;
       const same = !compacted && !few && (await stillThere(context, position, signal));
       position = same ? atPin(position) : await relist(position);
+      figures?.restarted(same ? "resumed" : "relisted");
     }
   }
 }

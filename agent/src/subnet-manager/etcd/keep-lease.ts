@@ -55,7 +55,10 @@ export async function keepLease(
   const seen = new Latest<KeyValue | undefined>();
   const keeper = new LeaseKeeper(context, { lease, publications }, key, seen);
   // From what is seen, since the keeper itself may be waiting for an answer to something else.
-  const tell = onChange<boolean>(true, onHeld);
+  const tell = onChange<boolean>(true, (held) => {
+    if (!held) context.figures.leaseEndsMs = undefined;
+    onHeld(held);
+  });
   const see = (entry: KeyValue | undefined): void => {
     seen.set(entry);
     tell(keeper.isOurs(entry));
@@ -109,6 +112,7 @@ class LeaseKeeper {
   async run(known: Claim | undefined, signal: AbortSignal): Promise<never> {
     let claim = known ?? (await this.#look(undefined, signal));
     for (let version = 0; ;) {
+      this.#context.figures.claimed(claim);
       await this.#wait(version, claim.renewAtMs, signal);
       const changed = this.#seen.version > version;
       ({ version } = this.#seen);
@@ -201,8 +205,9 @@ class LeaseKeeper {
     renewal: Grant,
     done: Pick<KeyValue, "key" | "modRevision" | "value">,
   ): Promise<Claim> {
-    const { clock, log } = this.#context;
+    const { clock, log, figures } = this.#context;
     this.#renewal = undefined;
+    figures.renewals++;
     // The key hangs on the new lease now: the old one takes nothing with it.
     await this.#revokeOwn(before, renewal.leaseId);
     const leftMs = renewal.askedMs + renewal.ttlSeconds * 1000 - clock.nowMs();
@@ -326,8 +331,8 @@ class LeaseKeeper {
       return { ...adopted, leaseIsOurs: false, renewAtMs: nowMs };
     const leaseIsOurs = claim.leaseIsOurs && claim.leaseId === leaseId;
     if (asPublished) {
-      const renewAtMs = leaseIsOurs ? claim.renewAtMs : await this.#renewTime(leaseId, signal);
-      return { ...adopted, leaseIsOurs, renewAtMs };
+      if (leaseIsOurs) return { ...claim, ...adopted };
+      return { ...adopted, leaseIsOurs, renewAtMs: await this.#renewTime(leaseId, signal) };
     }
     log.warn(
       { key, backendType: found.backendType },

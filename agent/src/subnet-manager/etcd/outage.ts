@@ -29,6 +29,11 @@ export class Outage {
     this.#log = log;
   }
 
+  /** How long the store has not answered; undefined while it does. */
+  get seconds(): number | undefined {
+    return this.#sinceMs === undefined ? undefined : (this.#clock.nowMs() - this.#sinceMs) / 1_000;
+  }
+
   failed(error: unknown): void {
     const nowMs = this.#clock.nowMs();
     this.#sinceMs ??= nowMs;
