@@ -105,7 +105,9 @@ requires("lab", "vxlan")("an agent that is looked after", () => {
     const { entries } = await lab.readStore({ prefix: PREFIX });
     for (const { key, value } of entries)
       if (value.includes("172.31.1.11")) await lab.removeFromStore({ key });
-    expect((await hears(1, "^STATUS=not ready$")).exitCode).toBe(0);
+    expect(
+      (await hears(1, "^STATUS=not ready: the store has the lease of this node no more$")).exitCode,
+    ).toBe(0);
     expect((await hears(2, "^READY=1 STATUS=ready$")).exitCode).toBe(0);
     expect((await hears(3, "^WATCHDOG=1$")).exitCode).toBe(0);
     await shell("n1", "kill -TERM $(cat /run/service.pid)");
@@ -115,7 +117,7 @@ requires("lab", "vxlan")("an agent that is looked after", () => {
       "listening",
       "STATUS=starting",
       "READY=1 STATUS=ready",
-      "STATUS=not ready",
+      "STATUS=not ready: the store has the lease of this node no more",
       "READY=1 STATUS=ready",
       "STOPPING=1 STATUS=stopping",
       "",

@@ -11,6 +11,7 @@ export const NEEDS = [
   "docker",
   "iptables",
   "nft",
+  "promtool",
 ] as const;
 
 /** Something of the machine that a test can need. */
@@ -152,6 +153,8 @@ const PROBES: Record<Need, () => Capability> = {
           "--version",
         )
       : { available: false, reason: "a daemon of Docker wants root", remedy: "run as root" },
+  promtool: () =>
+    commandWorks("install promtool (Debian: package prometheus)", "promtool", "--version"),
 };
 
 const found = new Map<Need, Capability>();
