@@ -1,12 +1,25 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { AgentError } from "../core/errors.ts";
 import { lockInstance } from "./instance-lock.ts";
+
+/** Source: fcntl.h O_ACCMODE. */
+const ACCESS_MODE = 3;
 
 let directory = "";
 let subnetFile = "";
@@ -121,3 +134,18 @@ test("where no file can be made the remedy is named", () => {
   // Where directories are the kernel's to make.
   expect(() => lockInstance("/proc/flannel/subnet.env")).toThrow(/cannot lock .*ENOENT/);
 });
+
+test("the lock keeps no file open for writing, so that its file system can be made read-only", () => {
+  using _ = lockInstance(subnetFile);
+  const path = join(directory, "flannel", ".subnet.env.lock");
+  const [descriptor] = readdirSync("/proc/self/fd").filter((fd) => linkOf(fd) === path);
+  const [, flags = ""] =
+    /^flags:\s+(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8")) ?? [];
+  expect(Number.parseInt(flags, 8) & ACCESS_MODE).toBe(constants.O_RDONLY);
+});
+
+/** Undefined for the descriptor of the listing itself, which is closed by now. */
+function linkOf(descriptor: string): string | undefined {
+  const path = `/proc/self/fd/${descriptor}`;
+  return existsSync(path) ? readlinkSync(path) : undefined;
+}

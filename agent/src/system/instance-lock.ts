@@ -1,11 +1,11 @@
 import {
   closeSync,
+  constants,
   existsSync,
-  ftruncateSync,
   mkdirSync,
   openSync,
   readFileSync,
-  writeSync,
+  writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { lockFile } from "linux";
@@ -27,15 +27,15 @@ export function lockInstance(subnetFile: string): Disposable {
   let descriptor: number;
   try {
     makeDirectory(directory);
-    // Node opens every file so that programs the agent starts do not inherit it: they would keep the lock.
-    descriptor = openSync(path, "a+", 0o644);
+    // To be read only: what is open for writing keeps its file system from being made read-only. Node opens every file so that
+    // programs the agent starts do not inherit it: they would keep the lock.
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_CREAT, 0o644);
   } catch (cause) {
     throw unusable(path, cause);
   }
   try {
     if (!lockFile(descriptor)) throw alreadyRunning(subnetFile, readFileSync(path, "utf8"));
-    ftruncateSync(descriptor);
-    writeSync(descriptor, `${process.pid}\n`);
+    writeFileSync(path, `${process.pid}\n`);
   } catch (cause) {
     closeSync(descriptor);
     throw cause instanceof AgentError ? cause : unusable(path, cause);
