@@ -198,6 +198,15 @@ describe("each family by itself", () => {
       ["192.0.2.7/24"],
       "eth0:2 1500 192.0.2.7 2001:db8::1 as 192.0.2.7 2001:db8::1; interface eth0 has lost its address 2001:db8::1 and has no other IPv6 address that the options allow",
     ],
+    // The link's own address is there while a global one is exchanged: it would be kept ever after.
+    [
+      ["192.0.2.1/24", "fe80::1/64"],
+      `eth0:2 1500 ${BOTH}; interface eth0 has lost its address 2001:db8::1 and has no other IPv6 address that the options allow`,
+    ],
+    [
+      ["192.0.2.1/24", "fe80::1/64", "2001:db8::7/64"],
+      "eth0:2 1500 192.0.2.1 2001:db8::7 as 192.0.2.1 2001:db8::7",
+    ],
   ])("%j", (addresses, expected) => {
     expect(follow([link(2, "eth0", addresses)], { config: DUAL })).toBe(expected);
   });

@@ -9,7 +9,7 @@ import type {
   InterfaceCandidate,
   InterfaceQuestion,
 } from "./external-interface.ts";
-import { FAMILIES, cidrAddress } from "./ip.ts";
+import { FAMILIES, cidrAddress, isLinkLocal } from "./ip.ts";
 import type { Family, Ip } from "./ip.ts";
 
 export interface Following {
@@ -59,7 +59,10 @@ function followAddresses(
     const { [family]: address } = chosen.addresses;
     if (address === undefined || holds(now, address)) continue;
     const found = findAnother(now, family, question);
-    if (found === undefined)
+    const another = found?.addresses[family];
+    // The kernel's own address of the link is there while another one is exchanged, and would be kept as long as it is.
+    const isLesser = another !== undefined && isLinkLocal(another) && !isLinkLocal(address);
+    if (found === undefined || isLesser)
       problems.push(
         `interface ${now.name} has lost its address ${address} and has no other IPv${family} address that the options allow`,
       );
