@@ -111,7 +111,9 @@ test("a refusal that is cut off is refused itself", () => {
   for (let length = 16; length < 20; length += 1) {
     const cut = bytes.slice(0, length);
     cut[0] = length;
-    expect(() => decodeWith((message) => readRefusal(message, () => ""), cut)).toThrow(CodecError);
+    expect(() =>
+      decodeWith((message) => readRefusal(message, { describe: () => "" }), cut),
+    ).toThrow(CodecError);
   }
 });
 

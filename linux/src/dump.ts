@@ -40,7 +40,7 @@ export function* readDump<T>(
     if (count % MESSAGES_PER_STEP === 0) yield;
     if (message.sequence !== sequence) continue;
     if (sawInterruption(message)) return undefined;
-    const refusal = readRefusal(message, () => `dump ${dump.what}`);
+    const refusal = readRefusal(message, { describe: () => `dump ${dump.what}` });
     // A filter on a link or table that is not there: nothing matches it.
     if (refusal?.code === "ENODEV" || refusal?.code === "ENOENT") return [];
     if (refusal !== undefined) throw refusal;

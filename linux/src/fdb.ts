@@ -1,5 +1,5 @@
 import { AF_BRIDGE } from "./ip.ts";
-import { formatMac, parseMac } from "./mac.ts";
+import { formatMac } from "./mac.ts";
 import type { MessageReader } from "./message-reader.ts";
 import type { MessageWriter } from "./message-writer.ts";
 import {
@@ -13,7 +13,15 @@ import {
   stateName,
   stateNumber,
 } from "./neighbour.ts";
-import { ADD, NLM_F_REQUEST, PUT, type Request, words } from "./request.ts";
+import {
+  ADD,
+  type Codec,
+  NLM_F_REQUEST,
+  ObjectRequest,
+  PUT,
+  type Request,
+  words,
+} from "./request.ts";
 
 /** Source: linux/neighbour.h */
 const NDA_VLAN = 5;
@@ -48,35 +56,31 @@ function encodeEntry(writer: MessageWriter, entry: FdbEntry, state: number): voi
     type: 0,
   });
   if (entry.destination !== undefined) writer.ipAttribute(NDA_DST, entry.destination);
-  writer.bytesAttribute(NDA_LLADDR, parseMac(entry.mac));
+  writer.macAttribute(NDA_LLADDR, entry.mac);
 }
 
-function fdbRequest(verb: string, type: number, flags: number, entry: FdbEntry): Request {
-  return {
-    messageType: type,
-    flags,
-    describe: () =>
-      words(`${verb} fdb ${entry.mac} dev ${entry.linkIndex}`, ["dst", entry.destination]),
-    encode(writer) {
-      const state = stateNumber(entry.state ?? "permanent");
-      encodeEntry(writer, entry, type === RTM_DELNEIGH ? 0 : state);
-    },
-  };
-}
+const CODEC: Codec<FdbEntry> = {
+  describe: (verb, { mac, linkIndex, destination }) =>
+    words(`${verb} fdb ${mac} dev ${linkIndex}`, ["dst", destination]),
+  encode(writer, entry, messageType) {
+    const state = stateNumber(entry.state ?? "permanent");
+    encodeEntry(writer, entry, messageType === RTM_DELNEIGH ? 0 : state);
+  },
+};
 
 /** Equivalent to `bridge fdb add MAC dev LINK dst IP self permanent`. */
 export function addFdbEntry(entry: FdbEntry): Request {
-  return fdbRequest("add", RTM_NEWNEIGH, ADD, entry);
+  return new ObjectRequest(CODEC, RTM_NEWNEIGH, ADD, entry);
 }
 
 /** Equivalent to `bridge fdb replace MAC dev LINK dst IP self permanent`. */
 export function putFdbEntry(entry: FdbEntry): Request {
-  return fdbRequest("put", RTM_NEWNEIGH, PUT, entry);
+  return new ObjectRequest(CODEC, RTM_NEWNEIGH, PUT, entry);
 }
 
 /** Equivalent to `bridge fdb delete MAC dev LINK dst IP self`. */
 export function removeFdbEntry(entry: FdbEntry): Request {
-  return fdbRequest("remove", RTM_DELNEIGH, NLM_F_REQUEST, entry);
+  return new ObjectRequest(CODEC, RTM_DELNEIGH, NLM_F_REQUEST, entry);
 }
 
 /** Which entries to dump; the kernel filters. */

@@ -35,12 +35,18 @@ function badAddress(text: string): CodecError {
   return new CodecError(`${JSON.stringify(text)} is not an IP address`);
 }
 
-/** Reads four decimal octets without leading zeros from `start` to the end of the text. */
-function parseDotted(text: string, start: number, into: Uint8Array, at: number): boolean {
+/** Reads four decimal octets without leading zeros from `start` to `end`. */
+function parseDotted(
+  text: string,
+  into: Uint8Array,
+  at: number,
+  start = 0,
+  end = text.length,
+): boolean {
   let octet = -1;
   let count = 0;
-  for (let i = start; i <= text.length; i += 1) {
-    const digit = i === text.length ? DOT : text.charCodeAt(i);
+  for (let i = start; i <= end; i += 1) {
+    const digit = i === end ? DOT : text.charCodeAt(i);
     if (digit === DOT) {
       if (octet < 0 || count === 4) return false;
       into[at + count] = octet;
@@ -66,7 +72,7 @@ function parseGroups(text: string): Uint8Array | undefined {
     const dotted = index === groups.length - 1 && group.includes(".");
     if (length + (dotted ? 4 : 2) > bytes.length) return undefined;
     if (dotted) {
-      if (!parseDotted(group, 0, bytes, length)) return undefined;
+      if (!parseDotted(group, bytes, length)) return undefined;
       length += 4;
     } else {
       if (!/^[0-9a-f]{1,4}$/i.test(group)) return undefined;
@@ -109,13 +115,37 @@ export function parseIp(text: string): Uint8Array {
     return bytes;
   }
   const bytes = new Uint8Array(ADDRESS_BYTES.inet);
-  if (!parseDotted(text, 0, bytes, 0)) throw badAddress(text);
+  if (!parseDotted(text, bytes, 0)) throw badAddress(text);
   return bytes;
 }
 
 /** @throws CodecError */
 export function familyOfIp(text: string): Family {
   return parseIp(text).length === ADDRESS_BYTES.inet ? "inet" : "inet6";
+}
+
+/** The family that text of an address or a prefix can only be of; whether it is one shows when it is written. */
+export function familyOfText(text: string): Family {
+  return text.includes(":") ? "inet6" : "inet";
+}
+
+export function addressBytes(family: Family): number {
+  return ADDRESS_BYTES[family];
+}
+
+/**
+ * Writes an address where there are as many zero bytes as its family has.
+ * @param end where its text ends
+ * @throws CodecError for text that is not an address, zones included
+ */
+export function writeIp(
+  text: string,
+  into: Uint8Array,
+  at: number,
+  end: number = text.length,
+): void {
+  if (familyOfText(text) === "inet6") into.set(parseIp(text.slice(0, end)), at);
+  else if (!parseDotted(text, into, at, 0, end)) throw badAddress(text.slice(0, end));
 }
 
 /** Start and length of the longest run of two or more zero groups, the first of equals. */
@@ -168,24 +198,51 @@ export interface Prefix {
  * @throws CodecError for bad text, a length out of range, and bits set behind the length
  */
 export function parsePrefix(text: string): Prefix {
-  const slash = text.indexOf("/");
-  const digits = text.slice(slash + 1);
-  if (slash < 0 || !/^(?:0|[1-9]\d{0,2})$/.test(digits)) {
-    throw new CodecError(`${JSON.stringify(text)} is not a prefix`);
-  }
-  const bytes = parseIp(text.slice(0, slash));
-  const length = Number(digits);
-  const family = bytes.length === ADDRESS_BYTES.inet ? "inet" : "inet6";
+  const family = familyOfText(text);
+  const bytes = new Uint8Array(ADDRESS_BYTES[family]);
+  return { family, bytes, length: writePrefix(text, bytes, 0) };
+}
+
+/**
+ * Writes the address of a prefix where there are as many zero bytes as its family has.
+ * @returns its length in bits
+ * @throws CodecError as `parsePrefix`
+ */
+export function writePrefix(text: string, into: Uint8Array, at: number): number {
+  const length = prefixLength(text);
+  writeIp(text, into, at, text.indexOf("/"));
+  const family = familyOfText(text);
   if (length > addressBits(family)) {
     throw new CodecError(`${JSON.stringify(text)} is longer than ${addressBits(family)} bits`);
   }
-  for (let i = length >> 3; i < bytes.length; i += 1) {
+  for (let i = length >> 3; i < ADDRESS_BYTES[family]; i += 1) {
     const hostBits = i === length >> 3 ? 0xff >> (length & 7) : 0xff;
-    if (((bytes[i] ?? 0) & hostBits) !== 0) {
+    if (((into[at + i] ?? 0) & hostBits) !== 0) {
       throw new CodecError(`${JSON.stringify(text)} has bits set behind its length`);
     }
   }
-  return { family, bytes, length };
+  return length;
+}
+
+/** In bits; whether the family has as many shows when the prefix is written. @throws CodecError for text that is not a prefix */
+export function prefixLength(text: string): number {
+  const slash = text.indexOf("/");
+  const length = slash < 0 ? undefined : readLength(text, slash + 1);
+  if (length === undefined) throw new CodecError(`${JSON.stringify(text)} is not a prefix`);
+  return length;
+}
+
+/** Up to three digits without leading zeros, to the end of the text. */
+function readLength(text: string, start: number): number | undefined {
+  const digits = text.length - start;
+  if (digits < 1 || digits > 3 || (digits > 1 && text.charCodeAt(start) === ZERO)) return undefined;
+  let length = 0;
+  for (let i = start; i < text.length; i += 1) {
+    const digit = text.charCodeAt(i) - ZERO;
+    if (digit < 0 || digit > 9) return undefined;
+    length = length * 10 + digit;
+  }
+  return length;
 }
 
 /** The prefix of a header: bytes absent for a length of 0. @throws CodecError */

@@ -1,6 +1,6 @@
 import { CodecError } from "./errors.ts";
 import { AF_UNSPEC } from "./ip.ts";
-import { formatMac, parseMac } from "./mac.ts";
+import { formatMac } from "./mac.ts";
 import type { AttributeReader, MessageReader } from "./message-reader.ts";
 import { type MessageWriter, checkInteger } from "./message-writer.ts";
 import { ADD, NLM_F_REQUEST, type Request } from "./request.ts";
@@ -126,7 +126,7 @@ function encodeSettings(
   if (settings.transmitQueueLength !== undefined) {
     writer.u32Attribute(IFLA_TXQLEN, "transmit queue length", settings.transmitQueueLength);
   }
-  if (settings.mac !== undefined) writer.bytesAttribute(IFLA_ADDRESS, parseMac(settings.mac));
+  if (settings.mac !== undefined) writer.macAttribute(IFLA_ADDRESS, settings.mac);
   if (settings.masterIndex !== undefined) {
     writer.u32Attribute(IFLA_MASTER, "master index", settings.masterIndex);
   }

@@ -1,6 +1,7 @@
 import { endianness } from "node:os";
 import { CodecError } from "./errors.ts";
-import { parseIp } from "./ip.ts";
+import { addressBytes, familyOfText, writeIp, writePrefix } from "./ip.ts";
+import { MAC_BYTES, writeMac } from "./mac.ts";
 
 /** Netlink integers are in the machine's own order. */
 export const LITTLE_ENDIAN: boolean = endianness() === "LE";
@@ -115,7 +116,20 @@ export class MessageWriter {
 
   /** @throws CodecError for text that is not an address */
   ipAttribute(type: number, text: string): void {
-    this.bytesAttribute(type, parseIp(text));
+    const at = this.#attribute(type, addressBytes(familyOfText(text)));
+    writeIp(text, this.#bytes, at);
+  }
+
+  /** The address of a prefix. @throws CodecError for text that is not a prefix, or has host bits set */
+  prefixAttribute(type: number, text: string): void {
+    const at = this.#attribute(type, addressBytes(familyOfText(text)));
+    writePrefix(text, this.#bytes, at);
+  }
+
+  /** @throws CodecError for text that is not a MAC */
+  macAttribute(type: number, text: string): void {
+    const at = this.#attribute(type, MAC_BYTES);
+    writeMac(text, this.#bytes, at);
   }
 
   /** Text and a zero byte, as names are. */

@@ -1,9 +1,17 @@
 import { CodecError } from "./errors.ts";
-import { type Family, familyNumber, familyOf, familyOfIp } from "./ip.ts";
-import { formatMac, parseMac } from "./mac.ts";
+import { type Family, familyNumber, familyOf, familyOfText } from "./ip.ts";
+import { formatMac } from "./mac.ts";
 import type { MessageReader } from "./message-reader.ts";
 import type { MessageWriter } from "./message-writer.ts";
-import { ADD, NLM_F_REQUEST, PUT, type Request, words } from "./request.ts";
+import {
+  ADD,
+  type Codec,
+  NLM_F_REQUEST,
+  ObjectRequest,
+  PUT,
+  type Request,
+  words,
+} from "./request.ts";
 
 /** Source: linux/rtnetlink.h */
 export const RTM_NEWNEIGH = 28;
@@ -93,7 +101,7 @@ export function encodeNeighbourHeader(writer: MessageWriter, header: NeighbourHe
 
 function encodeNeighbour(writer: MessageWriter, neighbour: Neighbour): void {
   encodeNeighbourHeader(writer, {
-    family: familyNumber(familyOfIp(neighbour.address)),
+    family: familyNumber(familyOfText(neighbour.address)),
     linkIndex: neighbour.linkIndex,
     state: STATES[neighbour.state ?? "permanent"],
     flags:
@@ -103,43 +111,32 @@ function encodeNeighbour(writer: MessageWriter, neighbour: Neighbour): void {
     type: RTN_UNICAST,
   });
   writer.ipAttribute(NDA_DST, neighbour.address);
-  if (neighbour.mac !== undefined) writer.bytesAttribute(NDA_LLADDR, parseMac(neighbour.mac));
+  if (neighbour.mac !== undefined) writer.macAttribute(NDA_LLADDR, neighbour.mac);
 }
 
-function neighbourRequest(
-  verb: string,
-  type: number,
-  flags: number,
-  neighbour: Neighbour,
-): Request {
-  return {
-    messageType: type,
-    flags,
-    describe: () =>
-      words(
-        `${verb} neighbour ${neighbour.address} dev ${neighbour.linkIndex}`,
-        ["lladdr", neighbour.mac],
-        neighbour.proxy === true ? "proxy" : undefined,
-      ),
-    encode(writer) {
-      encodeNeighbour(writer, neighbour);
-    },
-  };
-}
+const CODEC: Codec<Neighbour> = {
+  describe: (verb, { address, linkIndex, mac, proxy }) =>
+    words(
+      `${verb} neighbour ${address} dev ${linkIndex}`,
+      ["lladdr", mac],
+      proxy === true ? "proxy" : undefined,
+    ),
+  encode: encodeNeighbour,
+};
 
 /** Equivalent to `ip neighbour add ADDRESS lladdr MAC dev LINK nud permanent`. */
 export function addNeighbour(neighbour: Neighbour): Request {
-  return neighbourRequest("add", RTM_NEWNEIGH, ADD, neighbour);
+  return new ObjectRequest(CODEC, RTM_NEWNEIGH, ADD, neighbour);
 }
 
 /** Equivalent to `ip neighbour replace ADDRESS lladdr MAC dev LINK nud permanent`. */
 export function putNeighbour(neighbour: Neighbour): Request {
-  return neighbourRequest("put", RTM_NEWNEIGH, PUT, neighbour);
+  return new ObjectRequest(CODEC, RTM_NEWNEIGH, PUT, neighbour);
 }
 
 /** Removes by address and link, whatever the MAC. Equivalent to `ip neighbour delete ADDRESS dev LINK`. */
 export function removeNeighbour(neighbour: Neighbour): Request {
-  return neighbourRequest("remove", RTM_DELNEIGH, NLM_F_REQUEST, neighbour);
+  return new ObjectRequest(CODEC, RTM_DELNEIGH, NLM_F_REQUEST, neighbour);
 }
 
 /** Which neighbours to dump; the kernel filters by both. */

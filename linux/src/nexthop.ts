@@ -1,8 +1,16 @@
 import { CodecError } from "./errors.ts";
-import { AF_UNSPEC, type Family, familyNumber, familyOf, familyOfIp } from "./ip.ts";
+import { AF_UNSPEC, type Family, familyNumber, familyOf, familyOfText } from "./ip.ts";
 import type { AttributeReader, MessageReader } from "./message-reader.ts";
 import { LITTLE_ENDIAN, type MessageWriter, checkInteger } from "./message-writer.ts";
-import { ADD, NLM_F_REQUEST, PUT, type Request, words } from "./request.ts";
+import {
+  ADD,
+  type Codec,
+  NLM_F_REQUEST,
+  ObjectRequest,
+  PUT,
+  type Request,
+  words,
+} from "./request.ts";
 import { RTNH_F_ONLINK } from "./route-hop.ts";
 import { BOOT_PROTOCOL } from "./route.ts";
 
@@ -52,7 +60,7 @@ export interface NexthopState extends Nexthop {
 
 function nexthopFamily(nexthop: Nexthop): number {
   if (nexthop.group !== undefined) return AF_UNSPEC;
-  const family = nexthop.gateway === undefined ? nexthop.family : familyOfIp(nexthop.gateway);
+  const family = nexthop.gateway === undefined ? nexthop.family : familyOfText(nexthop.gateway);
   if (family === undefined) {
     throw new CodecError(`nexthop ${nexthop.id} has no gateway, so its family must be stated`);
   }
@@ -103,28 +111,22 @@ function encodeNexthop(writer: MessageWriter, nexthop: Nexthop): void {
   }
 }
 
-function nexthopRequest(verb: string, flags: number, nexthop: Nexthop): Request {
-  return {
-    messageType: RTM_NEWNEXTHOP,
-    flags,
-    describe: () =>
-      words(
-        `${verb} nexthop ${nexthop.id}`,
-        ["via", nexthop.gateway],
-        ["dev", nexthop.linkIndex],
-        ["group", nexthop.group?.map((member) => member.id).join("/")],
-        nexthop.blackhole === true ? "blackhole" : undefined,
-        nexthop.onlink === true ? "onlink" : undefined,
-      ),
-    encode(writer) {
-      encodeNexthop(writer, nexthop);
-    },
-  };
-}
+const CODEC: Codec<Nexthop> = {
+  describe: (verb, nexthop) =>
+    words(
+      `${verb} nexthop ${nexthop.id}`,
+      ["via", nexthop.gateway],
+      ["dev", nexthop.linkIndex],
+      ["group", nexthop.group?.map((member) => member.id).join("/")],
+      nexthop.blackhole === true ? "blackhole" : undefined,
+      nexthop.onlink === true ? "onlink" : undefined,
+    ),
+  encode: encodeNexthop,
+};
 
 /** Equivalent to `ip nexthop add id ID …`. */
 export function addNexthop(nexthop: Nexthop): Request {
-  return nexthopRequest("add", ADD, nexthop);
+  return new ObjectRequest(CODEC, RTM_NEWNEXTHOP, ADD, nexthop);
 }
 
 /**
@@ -132,7 +134,7 @@ export function addNexthop(nexthop: Nexthop): Request {
  * Equivalent to `ip nexthop replace id ID …`.
  */
 export function putNexthop(nexthop: Nexthop): Request {
-  return nexthopRequest("put", PUT, nexthop);
+  return new ObjectRequest(CODEC, RTM_NEWNEXTHOP, PUT, nexthop);
 }
 
 /** Removes a nexthop and every route over it. Equivalent to `ip nexthop delete id ID`. */

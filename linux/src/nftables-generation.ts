@@ -46,7 +46,7 @@ export class NftablesGeneration {
     let generation: number | undefined;
     const message = new MessageReader(received);
     while (message.next()) {
-      const refusal = readRefusal(message, () => what);
+      const refusal = readRefusal(message, { describe: () => what });
       if (refusal !== undefined) throw refusal;
       const attribute = isObject(message) ? message.attributes(NFGENMSG_BYTES) : undefined;
       while (attribute?.next() === true)

@@ -38,10 +38,13 @@ function textOffset(message: MessageReader): number {
 
 /**
  * The refusal in an error message or at the end of a dump; undefined when the message is none.
- * @param what what was asked, in words
+ * @param asked what was asked, in words
  * @throws CodecError
  */
-export function readRefusal(message: MessageReader, what: () => string): NetlinkError | undefined {
+export function readRefusal(
+  message: MessageReader,
+  asked: { describe(): string },
+): NetlinkError | undefined {
   if (message.type !== NLMSG_ERROR && message.type !== NLMSG_DONE) return undefined;
   // A dump without an error may end without a number.
   if (message.type === NLMSG_DONE && message.bodyBytes === 0) return undefined;
@@ -49,5 +52,5 @@ export function readRefusal(message: MessageReader, what: () => string): Netlink
   if (errno <= 0) return undefined;
   const hasText = (message.flags & NLM_F_ACK_TLVS) !== 0;
   const detail = hasText ? readText(message.attributes(textOffset(message))) : undefined;
-  return new NetlinkError(what(), errno, detail);
+  return new NetlinkError(asked.describe(), errno, detail);
 }

@@ -22,6 +22,41 @@ export interface Request {
   encode(writer: MessageWriter): void;
 }
 
+/** How objects of one kind are spoken of and written. */
+export interface Codec<Value> {
+  /** `verb` is "add", "put" or "remove". */
+  describe(verb: string, value: Value): string;
+  encode(writer: MessageWriter, value: Value, messageType: number): void;
+}
+
+/** Thousands are made at once, so they share their methods. */
+export class ObjectRequest<Value> implements Request {
+  readonly messageType: number;
+  readonly flags: number;
+  readonly #codec: Codec<Value>;
+  readonly #value: Value;
+
+  constructor(codec: Codec<Value>, messageType: number, flags: number, value: Value) {
+    this.messageType = messageType;
+    this.flags = flags;
+    this.#codec = codec;
+    this.#value = value;
+  }
+
+  describe(): string {
+    return this.#codec.describe(verbOf(this.flags), this.#value);
+  }
+
+  encode(writer: MessageWriter): void {
+    this.#codec.encode(writer, this.#value, this.messageType);
+  }
+}
+
+function verbOf(flags: number): string {
+  if (flags === ADD) return "add";
+  return flags === PUT ? "put" : "remove";
+}
+
 /** Words with the absent ones left out: `words("via", undefined)` is "". */
 export function words(
   ...parts: readonly (string | readonly [string, string | number | undefined] | undefined)[]

@@ -1,6 +1,6 @@
 /** The gateways of a route: one of the same family, one of the other, or several at once. */
 import { CodecError } from "./errors.ts";
-import { type Family, familyNumber, familyOf, formatIp, parseIp } from "./ip.ts";
+import { type Family, familyNumber, familyOf, familyOfText, formatIp, parseIp } from "./ip.ts";
 import { AttributeReader } from "./message-reader.ts";
 import { LITTLE_ENDIAN, type MessageWriter, align, checkInteger } from "./message-writer.ts";
 
@@ -23,12 +23,12 @@ export interface RouteHop {
 
 /** Writes RTA_GATEWAY, or RTA_VIA for an IPv6 gateway of an IPv4 route. @throws CodecError */
 export function encodeVia(writer: MessageWriter, family: Family, gateway: string): void {
-  const bytes = parseIp(gateway);
-  const gatewayFamily: Family = bytes.length === 4 ? "inet" : "inet6";
+  const gatewayFamily = familyOfText(gateway);
   if (gatewayFamily === family) {
-    writer.bytesAttribute(RTA_GATEWAY, bytes);
+    writer.ipAttribute(RTA_GATEWAY, gateway);
     return;
   }
+  const bytes = parseIp(gateway);
   if (family === "inet6") throw new CodecError(`gateway ${gateway} for an IPv6 route`);
   const via = new Uint8Array(2 + bytes.length);
   new DataView(via.buffer).setUint16(0, familyNumber(gatewayFamily), LITTLE_ENDIAN);

@@ -228,7 +228,7 @@ export class RouteSocket {
       const index = message.sequence - first;
       const request = requests[index];
       if (request === undefined) continue;
-      const refusal = readRefusal(message, () => request.describe());
+      const refusal = readRefusal(message, request);
       if (refusal !== undefined) results[index] = refusal;
       else if (isObject(message)) reply(index, message);
     }

@@ -5,12 +5,21 @@ import {
   familyNumber,
   familyOf,
   familyOfIp,
+  familyOfText,
   formatPrefix,
-  parsePrefix,
+  prefixLength,
 } from "./ip.ts";
 import type { AttributeReader, MessageReader } from "./message-reader.ts";
 import { type MessageWriter, checkInteger } from "./message-writer.ts";
-import { ADD, NLM_F_REQUEST, PUT, type Request, words } from "./request.ts";
+import {
+  ADD,
+  type Codec,
+  NLM_F_REQUEST,
+  ObjectRequest,
+  PUT,
+  type Request,
+  words,
+} from "./request.ts";
 import {
   RTA_GATEWAY,
   RTA_VIA,
@@ -153,14 +162,16 @@ function encodeOptions(writer: MessageWriter, route: Route, family: Family): voi
   });
 }
 
-function encodeRoute(writer: MessageWriter, route: Route, removal: boolean): void {
-  const { family, bytes, length } = parsePrefix(route.destination);
+function encodeRoute(writer: MessageWriter, route: Route, messageType: number): void {
+  const removal = messageType === RTM_DELROUTE;
+  const { destination } = route;
+  const family = familyOfText(destination);
   const table = checkInteger("table", route.table ?? MAIN_TABLE, 0xffff_ffff);
   const scope = route.scope ?? (removal ? ANY.scope : defaultScope(route, family));
   const type = route.type ?? (removal ? ANY.type : "unicast");
   const onlink = route.onlink === true && route.nexthopId === undefined;
   writer.u8("family", familyNumber(family));
-  writer.u8("prefix length", length);
+  writer.u8("prefix length", prefixLength(destination));
   writer.zeros(2);
   // The header has room for small table numbers only.
   writer.u8("table", table > 0xff ? 0 : table);
@@ -168,45 +179,39 @@ function encodeRoute(writer: MessageWriter, route: Route, removal: boolean): voi
   writer.u8("scope", scope);
   writer.u8("type", ROUTE_TYPES.indexOf(type));
   writer.u32("flags", onlink ? RTNH_F_ONLINK : 0);
-  writer.bytesAttribute(RTA_DST, bytes);
+  writer.prefixAttribute(RTA_DST, destination);
   encodeWay(writer, route, family);
   if (table > 0xff) writer.u32Attribute(RTA_TABLE, "table", table);
   encodeOptions(writer, route, family);
 }
 
-function routeRequest(verb: string, type: number, flags: number, route: Route): Request {
-  return {
-    messageType: type,
-    flags,
-    describe: () =>
-      words(
-        `${verb} route ${route.type === undefined || route.type === "unicast" ? "" : `${route.type} `}${route.destination}`,
-        ["nhid", route.nexthopId],
-        ["via", route.gateway],
-        ["dev", route.linkIndex],
-        ["table", route.table],
-        ["metric", route.metric],
-        route.onlink === true ? "onlink" : undefined,
-      ),
-    encode(writer) {
-      encodeRoute(writer, route, type === RTM_DELROUTE);
-    },
-  };
-}
+const CODEC: Codec<Route> = {
+  describe: (verb, route) =>
+    words(
+      `${verb} route ${route.type === undefined || route.type === "unicast" ? "" : `${route.type} `}${route.destination}`,
+      ["nhid", route.nexthopId],
+      ["via", route.gateway],
+      ["dev", route.linkIndex],
+      ["table", route.table],
+      ["metric", route.metric],
+      route.onlink === true ? "onlink" : undefined,
+    ),
+  encode: encodeRoute,
+};
 
 /** Makes a route that must not be there yet. Equivalent to `ip route add …`. */
 export function addRoute(route: Route): Request {
-  return routeRequest("add", RTM_NEWROUTE, ADD, route);
+  return new ObjectRequest(CODEC, RTM_NEWROUTE, ADD, route);
 }
 
 /** Makes a route, in place of one with the same destination and metric. Equivalent to `ip route replace …`. */
 export function putRoute(route: Route): Request {
-  return routeRequest("put", RTM_NEWROUTE, PUT, route);
+  return new ObjectRequest(CODEC, RTM_NEWROUTE, PUT, route);
 }
 
 /** Removes the first route that matches what is stated. Equivalent to `ip route delete …`. */
 export function removeRoute(route: Route): Request {
-  return routeRequest("remove", RTM_DELROUTE, NLM_F_REQUEST, route);
+  return new ObjectRequest(CODEC, RTM_DELROUTE, NLM_F_REQUEST, route);
 }
 
 /** Which routes to dump; the kernel filters by all of them. */
