@@ -192,6 +192,10 @@ export class Passes {
 
   /** Only what is wished otherwise than before, and what is due to be tried again. */
   async #part(cause: Cause): Promise<void> {
+    if (!this.#mirror.isKnown) {
+      await this.whole(cause);
+      return;
+    }
     const beganMs = this.#parts.clock.nowMs();
     const { wish, changes } = await this.#plan("part");
     const about = this.#withOpen(wish, changes, cause);
@@ -243,7 +247,9 @@ export class Passes {
     const peers = this.#peers;
     const { added, removed } = exchanged(this.#taken, peers);
     const routes = await this.#lookUp(kind === "whole" ? peers : added);
-    const change: PlanChange = await this.#slices.run(plans.update({ added, removed, routes }));
+    const change: PlanChange = await this.#slices.run(
+      plans.update({ added, removed, routes }, kind === "part"),
+    );
     this.#taken = peers;
     this.#counters.planned += change.planned;
     this.#complaints.change(change.complaints, change.settled);

@@ -13,8 +13,9 @@ import { AgentError } from "../core/errors.ts";
 import type { Family, Ip } from "../core/ip.ts";
 import type { Lease } from "../core/lease.ts";
 import type { KernelObject, RouteLookup, Scope } from "../kernel/kernel.ts";
-import { Wishes, asWished, finish, identityOf } from "../kernel/reconcile.ts";
+import { Wishes, asWished, each, finish, identityOf } from "../kernel/reconcile.ts";
 import type { DesiredState, Steps, Wish, WishChanges, Writing } from "../kernel/reconcile.ts";
+import { Claims } from "./claims.ts";
 import { compareSubnets, peerOf, peerProblem } from "./peers.ts";
 import type { PeerRules, Rejection, SelectedPeer } from "./peers.ts";
 import { SubnetIndex } from "./subnet-index.ts";
@@ -35,8 +36,8 @@ export interface Planner extends PeerRules {
 
 export interface PeerPlan {
   readonly objects: readonly KernelObject[];
-  /** What only one holder can have: of peers with the same `what` and other holders the one with the lowest subnet stays. */
-  readonly claim?: { readonly what: string; readonly holder: Ip };
+  /** What only one holder can have, in a family: of peers with the same `of` and other holders the one with the lowest subnet stays. */
+  readonly claim?: { readonly what: string; readonly of: string; readonly holder: Ip };
   /** Programmed, but most likely a mistake of that peer: what, and what follows. */
   readonly warning?: string;
 }
@@ -84,8 +85,6 @@ interface Candidate {
   readonly problem: string | undefined;
   /** While no sound subnet is around it. */
   plan: PeerPlan | { readonly refused: string } | undefined;
-  /** Key of the plan's claim in `#claims`. */
-  claim: string | undefined;
   /** What is wished for it now. */
   objects: readonly KernelObject[];
   rejection: string | undefined;
@@ -105,8 +104,7 @@ export class PeerPlans {
   readonly #wishes: Wishes;
   readonly #candidates = new Map<Lease, readonly Candidate[]>();
   readonly #sound: ReadonlyMap<Family, SubnetIndex<Candidate>>;
-  /** By family and `claim.what`; as a rule there is one holder. */
-  readonly #claims = new Map<string, Candidate[]>();
+  readonly #claims: ReadonlyMap<Family, Claims<Candidate>>;
   readonly #routes = new Map<Ip, RouteLookup>();
   #planned = 0;
 
@@ -121,6 +119,7 @@ export class PeerPlans {
         new SubnetIndex<Candidate>((a, b) => compareSubnets(a.peer, b.peer)),
       ]),
     );
+    this.#claims = new Map(this.#families.map((family) => [family, new Claims<Candidate>()]));
     this.#wishes = new Wishes(write);
     for (const object of planner.planNode(own)) this.#wishes.add(object);
   }
@@ -148,27 +147,25 @@ export class PeerPlans {
     );
   }
 
-  /** Takes in a change. Leases are told apart as objects: a lease with new attributes is one removed and one added. */
-  *update({ added, removed, routes }: PeersChange): Steps<PlanChange> {
+  /**
+   * Takes in a change. Leases are told apart as objects: a lease with new attributes is one removed and one added.
+   * @param isFollowed whether to say what is wished otherwise, which whoever looks at the whole wish need not know
+   */
+  *update({ added, removed, routes }: PeersChange, isFollowed = true): Steps<PlanChange> {
     this.#planned = 0;
+    this.#wishes.isFollowed = isFollowed;
     const changed = new Set<Candidate>();
-    for (const lease of removed) {
+    yield* each(removed, (lease) => {
       for (const candidate of this.#candidates.get(lease) ?? []) this.#leave(candidate, changed);
       this.#candidates.delete(lease);
-      yield;
-    }
-    for (const lease of added) {
+    });
+    yield* each(added, (lease) => {
       if (!this.#candidates.has(lease)) this.#enter(lease, changed);
-      yield;
-    }
-    const claims = new Set<string>();
-    this.#reroute(routes, changed, claims);
-    for (const candidate of changed) {
-      this.#plan(candidate, claims);
-      yield;
-    }
-    for (const claim of claims)
-      for (const candidate of this.#claims.get(claim) ?? []) changed.add(candidate);
+    });
+    this.#reroute(routes, changed);
+    yield* each([...changed], (candidate) => this.#plan(candidate));
+    for (const claims of this.#claims.values())
+      for (const candidate of claims.takeContested()) changed.add(candidate);
     return yield* this.#publish(changed);
   }
 
@@ -183,7 +180,6 @@ export class PeerPlans {
         peer,
         problem: peerProblem(peer, this.#planner, own),
         plan: undefined,
-        claim: undefined,
         objects: NOTHING,
         rejection: undefined,
         warning: undefined,
@@ -210,7 +206,7 @@ export class PeerPlans {
   }
 
   /** Peers that are reached in another way than before are planned anew. */
-  #reroute(routes: PeersChange["routes"], changed: Set<Candidate>, claims: Set<string>): void {
+  #reroute(routes: PeersChange["routes"], changed: Set<Candidate>): void {
     const moved = new Set<Ip>();
     for (const [destination, route] of routes) {
       if (isSameRoute(this.#routes.get(destination), route)) continue;
@@ -222,41 +218,27 @@ export class PeerPlans {
     for (const candidates of this.#candidates.values())
       for (const candidate of candidates)
         if (moved.has(candidate.peer.publicIp) && candidate.plan !== undefined) {
-          this.#withdraw(candidate, claims);
+          this.#withdraw(candidate);
           changed.add(candidate);
         }
   }
 
-  /** Gives a candidate its plan, or takes it away; notes the claims whose holders that may change. */
-  #plan(candidate: Candidate, claims: Set<string>): void {
+  /** Gives a candidate its plan, or takes it away. */
+  #plan(candidate: Candidate): void {
     const isWanted =
       !candidate.isGone && candidate.problem === undefined && this.#outer(candidate) === undefined;
-    if (!isWanted) this.#withdraw(candidate, claims);
+    if (!isWanted) this.#withdraw(candidate);
     else if (candidate.plan === undefined) {
       candidate.plan = this.#ask(candidate.peer);
       const claim = claimOf(candidate);
-      candidate.claim = claim;
-      if (claim === undefined) return;
-      const holders = this.#claims.get(claim);
-      if (holders === undefined) this.#claims.set(claim, [candidate]);
-      else {
-        holders.push(candidate);
-        claims.add(claim);
-      }
+      if (claim !== undefined) this.#claimsIn(candidate.peer.family).add(claim.of, candidate);
     }
   }
 
-  #withdraw(candidate: Candidate, claims: Set<string>): void {
-    const { claim } = candidate;
+  #withdraw(candidate: Candidate): void {
+    const claim = claimOf(candidate);
     candidate.plan = undefined;
-    candidate.claim = undefined;
-    if (claim === undefined) return;
-    const others = this.#claims.get(claim)?.filter((holder) => holder !== candidate) ?? [];
-    if (others.length === 0) this.#claims.delete(claim);
-    else {
-      this.#claims.set(claim, others);
-      claims.add(claim);
-    }
+    if (claim !== undefined) this.#claimsIn(candidate.peer.family).remove(claim.of, candidate);
   }
 
   #ask(peer: SelectedPeer): PeerPlan | { readonly refused: string } {
@@ -279,14 +261,14 @@ export class PeerPlans {
   *#publish(changed: ReadonlySet<Candidate>): Steps<PlanChange> {
     const complaints: string[] = [];
     const settled: string[] = [];
-    const firsts = new Map<string, SelectedPeer>();
-    const news: (readonly [Candidate, readonly KernelObject[]])[] = [];
-    for (const candidate of changed) {
+    const firsts: Firsts = new Map();
+    const news: { readonly candidate: Candidate; readonly objects: readonly KernelObject[] }[] = [];
+    yield* each([...changed], (candidate) => {
       const { rejection, warning, objects } = this.#verdict(candidate, firsts);
       if (objects !== candidate.objects) {
         for (const object of candidate.objects) this.#wishes.remove(object);
         candidate.objects = NOTHING;
-        news.push([candidate, objects]);
+        news.push({ candidate, objects });
       }
       const before = complaintOf(candidate);
       candidate.rejection = rejection;
@@ -294,19 +276,17 @@ export class PeerPlans {
       const after = complaintOf(candidate);
       if (before !== after && before !== undefined) settled.push(before);
       if (before !== after && after !== undefined) complaints.push(after);
-      yield;
-    }
-    for (const [candidate, objects] of news) {
+    });
+    yield* each(news, ({ candidate, objects }) => {
       for (const object of objects) this.#wishes.add(object);
       candidate.objects = objects;
-      yield;
-    }
+    });
     const wishes = yield* this.#wishes.takeChanges();
     return { wishes, complaints, settled, planned: this.#planned };
   }
 
-  #verdict(candidate: Candidate, firsts: Map<string, SelectedPeer>): Verdict {
-    const { peer, problem, plan, claim } = candidate;
+  #verdict(candidate: Candidate, firsts: Firsts): Verdict {
+    const { peer, problem, plan } = candidate;
     if (candidate.isGone) return refused(undefined);
     if (problem !== undefined) return refused(problem);
     if (plan === undefined) {
@@ -315,24 +295,18 @@ export class PeerPlans {
       return refused(`subnet ${peer.subnet} overlaps ${outer.subnet} of ${outer.publicIp}`);
     }
     if ("refused" in plan) return refused(plan.refused);
-    const first = claim === undefined ? peer : this.#firstHolder(claim, firsts);
-    if (claim !== undefined && first.publicIp !== plan.claim?.holder)
-      return refused(`${plan.claim?.what} is that of ${first.subnet} at ${first.publicIp}`);
+    const { claim } = plan;
+    const rivals = claim && this.#claimsIn(peer.family).rivals(claim.of);
+    const first = rivals === undefined ? peer : firstOf(rivals, firsts);
+    if (claim !== undefined && first.publicIp !== claim.holder)
+      return refused(`${claim.what} ${claim.of} is that of ${first.subnet} at ${first.publicIp}`);
     return { objects: plan.objects, rejection: undefined, warning: plan.warning };
   }
 
-  /** `firsts` remembers those that were looked for before. */
-  #firstHolder(claim: string, firsts: Map<string, SelectedPeer>): SelectedPeer {
-    const holders = this.#claims.get(claim) ?? [];
-    if (holders.length === 1 && holders[0] !== undefined) return holders[0].peer;
-    const known = firsts.get(claim);
-    if (known !== undefined) return known;
-    let first: SelectedPeer | undefined;
-    for (const { peer } of holders)
-      if (first === undefined || compareSubnets(peer, first) < 0) first = peer;
-    assert(first !== undefined, "whoever has a claim is among its holders");
-    firsts.set(claim, first);
-    return first;
+  #claimsIn(family: Family): Claims<Candidate> {
+    const claims = this.#claims.get(family);
+    assert(claims !== undefined, "peers claim things in the families of the planner");
+    return claims;
   }
 
   #index(family: Family): SubnetIndex<Candidate> {
@@ -363,10 +337,20 @@ export function wholePlan(planner: Planner, { own, peers, routes }: PlanInput): 
   };
 }
 
-function claimOf({ peer, plan }: Candidate): string | undefined {
-  return plan === undefined || "refused" in plan || plan.claim === undefined
-    ? undefined
-    : `${peer.family} ${plan.claim.what}`;
+function claimOf({ plan }: Candidate): PeerPlan["claim"] {
+  return plan === undefined || "refused" in plan ? undefined : plan.claim;
+}
+
+/** By those who claim one thing, the one of them with the lowest subnet. */
+type Firsts = Map<readonly Candidate[], SelectedPeer>;
+
+/** `firsts` remembers those that were looked for before. */
+function firstOf(rivals: readonly Candidate[], firsts: Firsts): SelectedPeer {
+  const known = firsts.get(rivals);
+  if (known !== undefined) return known;
+  const { peer } = rivals.reduce((a, b) => (compareSubnets(b.peer, a.peer) < 0 ? b : a));
+  firsts.set(rivals, peer);
+  return peer;
 }
 
 function refused(reason: string | undefined): Verdict {

@@ -148,7 +148,10 @@ class FoldedMembers implements ObjectReader {
     read: (value: unknown, spelled: string) => Value,
   ): Value | Fallback {
     let result: Value | Fallback = fallback;
-    for (const spelled of this.#spellings(name)) {
+    const key = foldOwnName(name);
+    const candidates = this.#byFolded === undefined ? this.#names : (this.#byFolded.get(key) ?? []);
+    for (const spelled of candidates) {
+      if (foldName(spelled) !== key) continue;
       const value = this.#object[spelled];
       if (value !== null && value !== undefined) result = read(value, spelled);
     }

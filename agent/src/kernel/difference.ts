@@ -4,7 +4,7 @@ import { cidrAddress, familyOf } from "../core/ip.ts";
 import { identityOf, isCompatible, isExclusive, isSame, linkOfSysctl } from "./identity.ts";
 import type { Address, Change, KernelObject, Link, Route, Scope, Sysctl } from "./kernel.ts";
 import { isMadeByKernel, isOurs } from "./scope.ts";
-import { finish } from "../system/slices.ts";
+import { each, eachEntry, finish } from "../system/slices.ts";
 import type { Steps } from "../system/slices.ts";
 
 /** What a kernel should hold within a scope. */
@@ -114,25 +114,19 @@ class Work {
 
   *compare(actual: readonly KernelObject[]): Steps<void> {
     const links = actual.filter((object) => object.kind === "link");
-    for (const [identity, object] of this.#wish.objects)
-      if (object.kind === "link") {
-        this.#compareLink(identity, object, links);
-        yield;
-      }
+    const { objects } = this.#wish;
+    yield* eachEntry(objects, (identity, object) => {
+      if (object.kind === "link") this.#compareLink(identity, object, links);
+    });
     for (const link of links) this.#compareUnwantedLink(link);
-    for (const object of actual) {
-      addTo(this.actual, object);
-      yield;
-    }
-    for (const [identity, object] of this.#wish.objects) {
-      this.#compareWanted(identity, object, this.#remaining(this.actual.get(identity)));
-      yield;
-    }
-    for (const [identity, objects] of this.actual) {
-      if (!this.#wish.objects.has(identity))
-        this.#remaining(objects).forEach((object) => this.#drop(identity, object));
-      yield;
-    }
+    yield* each(actual, (object) => addTo(this.actual, object));
+    yield* eachEntry(objects, (identity, object) =>
+      this.#compareWanted(identity, object, this.#remaining(this.actual.get(identity))),
+    );
+    yield* eachEntry(this.actual, (identity, found) => {
+      if (!objects.has(identity))
+        this.#remaining(found).forEach((object) => this.#drop(identity, object));
+    });
   }
 
   #remaining(objects: readonly KernelObject[] = NONE): readonly KernelObject[] {

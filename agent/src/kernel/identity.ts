@@ -27,11 +27,25 @@ export function linkIdentity(name: string): string {
 }
 
 export function neighbourIdentity(link: string, address: string): string {
-  return `neighbour ${link} ${address}`;
+  return beginning(neighbours, "neighbour", link) + address;
 }
 
 export function fdbIdentity(link: string, mac: string): string {
-  return `fdb ${link} ${mac}`;
+  return beginning(fdbs, "fdb", link) + mac;
+}
+
+/** `neighbour LINK ` and its like by link: put together once, since as a rule thousands of objects are carried by one. */
+const neighbours = new Map<string, string>();
+const fdbs = new Map<string, string>();
+const MAX_BEGINNINGS = 64;
+
+function beginning(known: Map<string, string>, kind: string, link: string): string {
+  const found = known.get(link);
+  if (found !== undefined) return found;
+  if (known.size >= MAX_BEGINNINGS) known.clear();
+  const made = `${kind} ${link} `;
+  known.set(link, made);
+  return made;
 }
 
 export function nexthopIdentity(id: number): string {

@@ -11,6 +11,7 @@ import { identityOf, isSame } from "./identity.ts";
 import type { Change, Kernel, KernelObject } from "./kernel.ts";
 import { Pass, restsOn } from "./pass.ts";
 import type { PassRules, ReconcileReport } from "./pass.ts";
+import { each, eachEntry } from "../system/slices.ts";
 import type { Slices, Steps } from "../system/slices.ts";
 import type { WishChanges } from "./wishes.ts";
 
@@ -37,6 +38,11 @@ export class Mirror {
   constructor(kernel: Kernel, slices: Slices) {
     this.#kernel = kernel;
     this.#slices = slices;
+  }
+
+  /** Whether the kernel holds the wish but for what is remembered, so that a pass may do without a dump. */
+  get isKnown(): boolean {
+    return this.#isKnown;
   }
 
   /** How many of the wished objects the last dump found as wished. */
@@ -127,25 +133,23 @@ export class Mirror {
   *#learn(wish: Wish, actual: ReadonlyMap<string, readonly KernelObject[]>): Steps<void> {
     this.#others = new Map();
     this.#present = 0;
-    for (const [identity, group] of actual) {
+    yield* eachEntry(actual, (identity, group) => {
       const wanted = wish.objects.get(identity);
-      const [first, ...rest] = group;
+      const first = group[0];
       const isPresent = wanted !== undefined && first !== undefined && isSame(first, wanted);
       if (isPresent) this.#present++;
-      if (!isPresent || rest.length > 0) this.#others.set(identity, group);
-      yield;
-    }
+      if (!isPresent || group.length > 1) this.#others.set(identity, group);
+    });
   }
 
   *#remember(pass: Pass, wish: Wish): Steps<void> {
-    for (const { identity, change } of pass.done) {
-      yield;
+    yield* each(pass.done, ({ identity, change }) => {
       const before = this.#others.size === 0 ? undefined : this.#others.get(identity);
       // As a rule the kernel held nothing of it, and has what is wished now.
-      if (before === undefined && wish.objects.get(identity) === change.object) continue;
+      if (before === undefined && wish.objects.get(identity) === change.object) return;
       this.#others.set(identity, afterChange(before ?? [], change));
       this.#forgetIfWished(identity, wish);
-    }
+    });
     const undone = [...pass.failures.map(({ change }) => change), ...pass.held, ...pass.waiting];
     for (const { action, object } of undone) this.#open.set(identityOf(object), action);
   }

@@ -124,20 +124,21 @@ export class NetlinkWriter {
     links: ReadonlyMap<string, LinuxLink>,
   ): Promise<readonly ChangeResult[]> {
     const requests: Request[] = [];
-    const refusals: (Refusal | undefined)[] = [];
-    const sent: number[] = [];
-    for (const [index, change] of changes.entries()) {
+    const obstacles = new Map<CarriedChange, Refusal>();
+    for (const change of changes) {
       const link = links.get(change.object.link);
       const obstacle = obstacleTo(change, link);
-      if (obstacle === undefined) {
+      if (obstacle === undefined)
         requests.push(requestFor(change.action, change.object, link?.index ?? 0));
-        sent.push(index);
-      } else if (change.action === "put") refusals[index] = obstacle;
+      else obstacles.set(change, obstacle);
     }
     const answers = await this.#socket.execute(requests);
-    for (const [position, index] of sent.entries()) refusals[index] = refusalOf(answers[position]);
-    return changes.map((change, index) => {
-      const refusal = refusals[index];
+    let answered = 0;
+    return changes.map((change) => {
+      const obstacle = obstacles.get(change);
+      if (obstacle !== undefined)
+        return result(change, change.action === "put" ? obstacle : undefined);
+      const refusal = refusalOf(answers[answered++]);
       return result(change, isAbsence(change, refusal) ? undefined : refusal);
     });
   }

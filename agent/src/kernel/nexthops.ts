@@ -5,7 +5,7 @@
  * reference's do and outlast a loss of carrier. In IPv6 plain routes take linear time, less than nexthop objects, so they stay plain.
  */
 import { familyOf } from "../core/ip.ts";
-import type { Cidr } from "../core/ip.ts";
+import type { Cidr, Ip } from "../core/ip.ts";
 import { isSame, isSameWay } from "./identity.ts";
 import { ROUTE_PROTOCOL_TWILL } from "./kernel.ts";
 import type { KernelObject, Nexthop, Route } from "./kernel.ts";
@@ -33,6 +33,8 @@ interface Written {
   readonly objects: readonly KernelObject[];
   /** How many wish for it. */
   count: number;
+  /** Another way to the same destination. */
+  next: Written | undefined;
 }
 
 /**
@@ -43,11 +45,11 @@ interface Written {
 export class RouteForms implements Writing {
   readonly #from: number;
   readonly #standing: Map<Cidr, Route>;
-  /** The objects of ours that stand, and those made since, by their way. */
-  readonly #nexthops = new Map<string, Nexthop>();
+  /** The objects of ours that stand, and those made since. */
+  readonly #nexthops = new Ways();
   readonly #taken = new Set<number>();
   /** By destination; as a rule there is one way to it. */
-  readonly #written = new Map<Cidr, readonly Written[]>();
+  readonly #written = new Map<Cidr, Written>();
   /** How many plain routes with a gateway each device carries. */
   readonly #plain = new Map<string, number>();
   #lastId = FIRST_ID - 1;
@@ -61,10 +63,10 @@ export class RouteForms implements Writing {
         this.#taken.add(object.nexthop);
   }
 
-  write(wished: KernelObject): readonly KernelObject[] {
+  write(wished: Route): readonly KernelObject[] {
     if (!mayHaveNexthop(wished)) return [wished];
-    const others = this.#written.get(wished.destination) ?? NONE;
-    const known = others.find((one) => isSame(one.wished, wished));
+    const next = this.#written.get(wished.destination);
+    const known = find(next, wished);
     if (known !== undefined) {
       known.count++;
       return known.objects;
@@ -73,39 +75,42 @@ export class RouteForms implements Writing {
     if (nexthop === undefined) this.#countPlain(wished.link, 1);
     const objects =
       nexthop === undefined ? [wished] : [{ ...wished, nexthop: nexthop.id }, nexthop];
-    this.#written.set(wished.destination, [...others, { wished, objects, count: 1 }]);
+    this.#written.set(wished.destination, { wished, objects, count: 1, next });
     return objects;
   }
 
-  takeBack(wished: KernelObject): readonly KernelObject[] {
+  takeBack(wished: Route): readonly KernelObject[] {
     if (!mayHaveNexthop(wished)) return [wished];
-    const all = this.#written.get(wished.destination) ?? NONE;
-    const known = all.find((one) => isSame(one.wished, wished));
+    const known = find(this.#written.get(wished.destination), wished);
     if (known === undefined) return [wished];
     known.count--;
     if (known.count > 0) return known.objects;
-    if (all.length === 1) this.#written.delete(wished.destination);
-    else
-      this.#written.set(
-        wished.destination,
-        all.filter((one) => one !== known),
-      );
+    this.#cut(known);
     const [route, nexthop] = known.objects;
     if (nexthop === undefined) this.#countPlain(wished.link, -1);
     if (route?.kind === "route") this.#remember(route);
     return known.objects;
   }
 
+  #cut(written: Written): void {
+    const { destination } = written.wished;
+    const { next } = written;
+    let before = this.#written.get(destination);
+    if (before !== written) {
+      while (before !== undefined && before.next !== written) before = before.next;
+      if (before !== undefined) before.next = next;
+    } else if (next === undefined) this.#written.delete(destination);
+    else this.#written.set(destination, next);
+  }
+
   #meet(nexthop: Nexthop): void {
     this.#taken.add(nexthop.id);
-    const way = wayOf(nexthop);
-    if (isOwn(nexthop) && !this.#nexthops.has(way)) this.#nexthops.set(way, nexthop);
+    if (isOwn(nexthop) && this.#nexthops.get(nexthop) === undefined) this.#nexthops.set(nexthop);
   }
 
   /** Undefined for a route that is written plain. */
   #nexthopFor(wished: Route): Nexthop | undefined {
-    const way = wayOf(wished);
-    const known = this.#nexthops.get(way);
+    const known = this.#nexthops.get(wished);
     const standing = this.#standing.get(wished.destination);
     this.#standing.delete(wished.destination);
     if (standing !== undefined && isSameWay(standing, wished)) {
@@ -113,10 +118,10 @@ export class RouteForms implements Writing {
       if (standing.nexthop === known?.id) return known;
     }
     if ((this.#plain.get(wished.link) ?? 0) < this.#from) return undefined;
-    return known ?? this.#make(wished, way);
+    return known ?? this.#make(wished);
   }
 
-  #make({ gateway, link, onlink }: Route, way: string): Nexthop {
+  #make({ gateway, link, onlink }: Route): Nexthop {
     do this.#lastId++;
     while (this.#taken.has(this.#lastId));
     const id = this.#lastId;
@@ -129,7 +134,7 @@ export class RouteForms implements Writing {
       onlink,
       protocol,
     };
-    this.#nexthops.set(way, nexthop);
+    this.#nexthops.set(nexthop);
     return nexthop;
   }
 
@@ -145,7 +150,7 @@ export class RouteForms implements Writing {
     const route = this.#standing.get(destination);
     this.#standing.delete(destination);
     // The same way may be another route's too: then it has an object anew, once.
-    if (route?.nexthop !== undefined) this.#nexthops.delete(wayOf(route));
+    if (route?.nexthop !== undefined) this.#nexthops.delete(route);
   }
 
   #countPlain(link: string, change: 1 | -1): void {
@@ -153,7 +158,36 @@ export class RouteForms implements Writing {
   }
 }
 
-const NONE: readonly Written[] = [];
+/** Nexthop objects by device, form and gateway. */
+class Ways {
+  readonly #onlink = new Map<string, Map<Ip | undefined, Nexthop>>();
+  readonly #connected = new Map<string, Map<Ip | undefined, Nexthop>>();
+
+  get({ gateway, link, onlink }: Nexthop | Route): Nexthop | undefined {
+    return this.#form(onlink).get(link)?.get(gateway);
+  }
+
+  set(nexthop: Nexthop): void {
+    const { gateway, link, onlink } = nexthop;
+    const known = this.#form(onlink).get(link);
+    if (known === undefined) this.#form(onlink).set(link, new Map([[gateway, nexthop]]));
+    else known.set(gateway, nexthop);
+  }
+
+  delete({ gateway, link, onlink }: Nexthop | Route): void {
+    this.#form(onlink).get(link)?.delete(gateway);
+  }
+
+  #form(onlink: boolean): Map<string, Map<Ip | undefined, Nexthop>> {
+    return onlink ? this.#onlink : this.#connected;
+  }
+}
+
+function find(written: Written | undefined, wished: Route): Written | undefined {
+  let one = written;
+  while (one !== undefined && !isSame(one.wished, wished)) one = one.next;
+  return one;
+}
 
 /** Of several routes for one destination the kernel uses the first. */
 function firstOfEach(standing: readonly KernelObject[]): Map<Cidr, Route> {
@@ -164,14 +198,10 @@ function firstOfEach(standing: readonly KernelObject[]): Map<Cidr, Route> {
   return routes;
 }
 
-function mayHaveNexthop(object: KernelObject): object is Route {
-  return object.kind === "route" && object.gateway !== undefined && familyOf(object.gateway) === 4;
+function mayHaveNexthop({ gateway }: Route): boolean {
+  return gateway !== undefined && familyOf(gateway) === 4;
 }
 
 function isOwn(nexthop: Nexthop): boolean {
   return nexthop.protocol === ROUTE_PROTOCOL_TWILL && nexthop.gateway !== undefined;
-}
-
-function wayOf({ gateway, link, onlink }: Nexthop | Route): string {
-  return `${gateway} ${link} ${onlink}`;
 }

@@ -28,7 +28,7 @@ test("a long stage goes in batches, and the removal and the put of one object ar
       return kernel.apply(changes);
     },
   });
-  const before = Array.from({ length: 2047 }, (_, index) =>
+  const before = Array.from({ length: 8191 }, (_, index) =>
     named({ action: "remove", object: neighbour(index) }),
   );
   const stage = [
@@ -44,5 +44,5 @@ test("a long stage goes in batches, and the removal and the put of one object ar
     breathe: () => Promise.resolve(),
   });
   await pass.run({ stages: [stage], blocked: [], actual: new Map() });
-  expect(sizes).toEqual([2049, 1]);
+  expect(sizes).toEqual([8193, 1]);
 });

@@ -11,8 +11,8 @@ import {
 import type { Change, Kernel, KernelObject } from "./kernel.ts";
 import { printObject } from "./print.ts";
 
-/** Looked through in about a millisecond; the kernel's adapter cuts them smaller. */
-const BATCH_CHANGES = 2048;
+/** Looked through in a few milliseconds; the kernel's adapter cuts them smaller, and waits for all of them only at the end. */
+const BATCH_CHANGES = 8192;
 
 export interface ReconcileReport {
   /** What was changed, in order; empty when the kernel held the wish already. */
@@ -76,32 +76,35 @@ export class Pass implements ReconcileReport {
   }
 
   async #apply(batch: readonly NamedChange[]): Promise<void> {
-    const resting = new Set<string>();
-    const untried = new Set<string>();
-    for (const { identity, change } of batch)
-      if (this.#mustWait(identity, change)) resting.add(identity);
-      else if (!this.#rules.mayTry(identity, change)) untried.add(identity);
-    const sent: NamedChange[] = [];
-    for (const named of batch) {
-      // The removal and the put of one object are an exchange: both or neither.
-      if (resting.has(named.identity)) this.held.push(named.change);
-      else if (untried.has(named.identity)) this.waiting.push(named.change);
-      else {
-        sent.push(named);
-        continue;
-      }
-      this.#leave(named);
-    }
+    const sent = this.#sift(batch);
     if (sent.length === 0) return;
     const results = await this.#kernel.apply(sent.map(({ change }) => change));
-    for (const [index, named] of sent.entries()) {
+    sent.forEach((named, index) => {
       const error = results[index]?.error;
       if (error === undefined) this.done.push(named);
       else {
         this.failures.push({ change: named.change, error });
         this.#leave(named);
       }
-    }
+    });
+  }
+
+  /** Puts aside what must wait; as a rule nothing. */
+  #sift(batch: readonly NamedChange[]): readonly NamedChange[] {
+    const resting = new Set<string>();
+    const untried = new Set<string>();
+    for (const { identity, change } of batch)
+      if (this.#mustWait(identity, change)) resting.add(identity);
+      else if (!this.#rules.mayTry(identity, change)) untried.add(identity);
+    if (resting.size === 0 && untried.size === 0) return batch;
+    return batch.filter((named) => {
+      // The removal and the put of one object are an exchange: both or neither.
+      if (resting.has(named.identity)) this.held.push(named.change);
+      else if (untried.has(named.identity)) this.waiting.push(named.change);
+      else return true;
+      this.#leave(named);
+      return false;
+    });
   }
 
   #block({ wanted, obstacle }: BlockedRoute): void {

@@ -93,7 +93,7 @@ function planPeer(
     objects:
       direct === undefined ? encapsulated(device.name, peer, vtepMac) : [directRoute(direct, peer)],
     // An FDB sends a MAC to one place. Two leases of one node may share it.
-    claim: { what: `VtepMAC ${vtepMac}`, holder: peer.publicIp },
+    claim: { what: "VtepMAC", of: vtepMac, holder: peer.publicIp },
     // Programmed as the reference does, but most likely a mistake (spec 10 V11).
     ...(vni === undefined || vni === setup.vni
       ? {}
