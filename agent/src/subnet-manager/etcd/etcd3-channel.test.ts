@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
 import {
   type Http2Server,
@@ -216,6 +217,20 @@ test("close ends what is under way and refuses what comes later", async () => {
   channel.close();
   await expect(waiting).rejects.toBeInstanceOf(GrpcError);
   await expect(call()).rejects.toThrow("UNAVAILABLE: the connection is closed");
+});
+
+test("a connection that is given up in the moment in which it stands is lost, and nothing else is", async () => {
+  // Node tells of the connection a tick after it stands: what ends it within that tick comes first.
+  const interfere = (message: unknown): void => {
+    const { socket } = message as { readonly socket: Socket };
+    socket.once("connect", () => process.nextTick(() => channel.close()));
+  };
+  subscribe("net.client.socket", interfere);
+  try {
+    await expect(call()).rejects.toThrow("UNAVAILABLE: the connection was closed");
+  } finally {
+    unsubscribe("net.client.socket", interfere);
+  }
 });
 
 test("where nobody listens, the reason is the socket's", async () => {

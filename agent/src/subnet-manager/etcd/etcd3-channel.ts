@@ -126,6 +126,8 @@ export class Channel {
     const connected = new Promise<Connection>((resolve, reject) => {
       session.once("connect", () => {
         clearTimeout(late);
+        // Told a tick late: it may have been given up meanwhile, and then its end is all there is to tell.
+        if (session.destroyed) return;
         session.setLocalWindowSize(WINDOW_BYTES);
         resolve(connection);
       });
@@ -230,7 +232,7 @@ function tlsOptions({
 function keepAlive(connection: Connection): NodeJS.Timeout {
   const { session } = connection;
   return setInterval(() => {
-    if (session.connecting || connection.streams === 0) return;
+    if (session.connecting || session.destroyed || connection.streams === 0) return;
     const timer = setTimeout(
       () => session.destroy(new Error(`no answer to a ping within ${PING_TIMEOUT_MS} ms`)),
       PING_TIMEOUT_MS,
