@@ -14,8 +14,8 @@ export interface LargestPacket {
   readonly deviceMtu: number | undefined;
   /** Whether a packet of `mtu` bytes came back. */
   readonly fits: boolean;
-  /** Whether one of a byte more did. */
-  readonly longerFits: boolean;
+  /** What became of one of a byte more: somebody said at once that it is too long, or it came back, or nobody said anything. */
+  readonly longer: "refused" | "arrives" | "vanishes";
 }
 
 /** What vxlan puts around a packet: outer IP (20 or 40), UDP (8), VXLAN (8), inner Ethernet (14). Source: RFC 7348. */
@@ -28,14 +28,19 @@ export function largestPacketIsMtu(backend: string, packets: readonly LargestPac
   }
   const dual = packets.some(({ family }) => family === "ipv6");
   const violations = packets.flatMap((packet) => {
-    const { from, to, family, mtu, underlayMtu, deviceMtu, fits, longerFits } = packet;
+    const { from, to, family, mtu, underlayMtu, deviceMtu, fits, longer } = packet;
     const pair = `${from} → ${to} (${family})`;
     const overhead = backend === "vxlan" ? OVERHEAD_BYTES[dual ? "ipv6" : "ipv4"] : 0;
     const device = deviceMtu ?? mtu;
     const deviceLimit = underlayMtu - (backend === "vxlan" ? OVERHEAD_BYTES[family] : 0);
     return [
       ...(fits ? [] : [`${pair}: ${mtu} bytes, which FLANNEL_MTU allows, do not arrive`]),
-      ...(longerFits ? [`${pair}: ${mtu + 1} bytes arrive, FLANNEL_MTU says ${mtu}`] : []),
+      ...(longer === "arrives"
+        ? [`${pair}: ${mtu + 1} bytes arrive, FLANNEL_MTU says ${mtu}`]
+        : []),
+      ...(longer === "vanishes"
+        ? [`${pair}: ${mtu + 1} bytes vanish, and nobody refuses them`]
+        : []),
       ...(underlayMtu - overhead === mtu
         ? []
         : [

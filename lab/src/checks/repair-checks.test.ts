@@ -100,7 +100,7 @@ describe("largest packet is MTU", () => {
     underlayMtu: 1500,
     deviceMtu: 1450,
     fits: true,
-    longerFits: false,
+    longer: "refused",
   };
   const dual = { ...packet, mtu: 1430 };
   const six: LargestPacket = { ...dual, family: "ipv6", deviceMtu: 1430 };
@@ -112,8 +112,9 @@ describe("largest packet is MTU", () => {
     expect(largestPacketIsMtu("host-gw", [plain]).verdict).toBe("pass");
   });
 
-  test.each([
-    ["too large a packet arrives", { ...packet, longerFits: true }],
+  test.each<[string, LargestPacket]>([
+    ["too large a packet arrives", { ...packet, longer: "arrives" }],
+    ["too large a packet is lost without a word", { ...packet, longer: "vanishes" }],
     ["the largest does not arrive", { ...packet, fits: false }],
     ["bytes are given away", { ...packet, mtu: 1400 }],
     ["the device takes less than it says", { ...packet, deviceMtu: 1449 }],

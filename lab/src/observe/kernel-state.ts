@@ -41,22 +41,32 @@ export interface KernelVxlan {
   readonly mac: string;
 }
 
+/** What is asked of a host, in this order; each answers with a list in JSON. */
+const QUESTIONS = [
+  "ip -j -d -4 route show table main",
+  "ip -j -d -6 route show table main",
+  "ip -j neighbour show nud permanent",
+  "bridge -j fdb show",
+  "ip -j link show type vxlan",
+] as const;
+/** Asks all of it at once: to enter a host costs more than any of the answers. Arguments: the questions. */
+const ASK = 'for question; do echo "=="; $question || exit; done';
+
 /** Reads the main tables, permanent neighbours, the FDB and the vxlan devices of a host. */
 export async function readHostKernel(lab: Pick<Lab, "exec">, host: string): Promise<HostKernel> {
-  const json = async (...argv: string[]): Promise<readonly JsonObject[]> => {
-    const { exitCode, stdout, stderr } = await lab.exec({ host, argv });
-    if (exitCode !== 0) {
-      throw new LabError("command-failed", `${host}: ${argv.join(" ")}: ${stderr.trim()}`);
-    }
-    return parseList(stdout);
-  };
-  const [routes4, routes6, neighbours, fdb, vxlans] = await Promise.all([
-    json("ip", "-j", "-d", "-4", "route", "show", "table", "main"),
-    json("ip", "-j", "-d", "-6", "route", "show", "table", "main"),
-    json("ip", "-j", "neighbour", "show", "nud", "permanent"),
-    json("bridge", "-j", "fdb", "show"),
-    json("ip", "-j", "link", "show", "type", "vxlan"),
-  ]);
+  const argv = ["sh", "-c", ASK, "ask", ...QUESTIONS];
+  const { exitCode, stdout, stderr } = await lab.exec({ host, argv });
+  const answers = stdout.split(/^==$/m).slice(1);
+  if (exitCode !== 0) {
+    const question = QUESTIONS[answers.length - 1] ?? "sh";
+    throw new LabError("command-failed", `${host}: ${question}: ${stderr.trim()}`);
+  }
+  if (answers.length !== QUESTIONS.length) {
+    const count = `${answers.length} of ${QUESTIONS.length} answers`;
+    throw new LabError("command-failed", `${host}: ${count}: ${stderr.trim()}`);
+  }
+  const [routes4 = [], routes6 = [], neighbours = [], fdb = [], vxlans = []] =
+    answers.map(parseList);
   return {
     routes: [
       ...routes4.map((route) => kernelRoute("ipv4", route)),

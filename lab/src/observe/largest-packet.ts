@@ -6,6 +6,11 @@ import { parseList } from "./kernel-state.ts";
 
 /** IP and ICMP headers, which ping(8) does not count. */
 const HEADER_BYTES: Readonly<Record<IpFamily, number>> = { ipv4: 28, ipv6: 48 };
+/** What ping(8) says when a kernel on the way, its own first, has no room for a packet. Source: iputils ping. */
+const REFUSED = /message too long|Frag needed|Packet too big/i;
+const ANSWER_SECONDS = 1;
+/** The pod's own kernel refuses before anything is sent; ping(8) waits all the same. */
+const REFUSAL_SECONDS = 0.2;
 const DEVICES: Readonly<Record<IpFamily, string>> = { ipv4: "flannel.1", ipv6: "flannel-v6.1" };
 
 /** Sends from the pod of each host to the next one's, in every family, packets that may not be fragmented. */
@@ -32,18 +37,24 @@ async function probePair(
 ): Promise<LargestPacket> {
   const family = address.includes(":") ? "ipv6" : "ipv4";
   const mtu = from.mtu ?? 0;
-  const passes = async (bytes: number): Promise<boolean> => {
+  const send = async (bytes: number, waitSeconds: number): Promise<LargestPacket["longer"]> => {
     const size = String(bytes - HEADER_BYTES[family]);
-    const argv = ["ping", "-n", "-q", "-M", "do", "-c", "1", "-W", "1", "-s", size, address];
-    return (await lab.exec({ host: from.name, place: "pod", argv })).exitCode === 0;
+    const ping = ["ping", "-n", "-M", "do", "-c", "1", "-W", `${waitSeconds}`, "-s", size, address];
+    const argv = ["env", "LC_ALL=C", ...ping];
+    const { exitCode, stdout, stderr } = await lab.exec({ host: from.name, place: "pod", argv });
+    if (exitCode === 0) {
+      return "arrives";
+    }
+    return REFUSED.test(stdout + stderr) ? "refused" : "vanishes";
   };
-  const [underlayMtu = 0, deviceMtu, fits, longerFits] = await Promise.all([
+  const [underlayMtu = 0, deviceMtu, fitting, longer] = await Promise.all([
     mtuOf(lab, from.name, EXTERNAL_INTERFACE),
     mtuOf(lab, from.name, DEVICES[family]),
-    passes(mtu),
-    passes(mtu + 1),
+    send(mtu, ANSWER_SECONDS),
+    send(mtu + 1, REFUSAL_SECONDS),
   ]);
-  return { from: from.name, to, family, mtu, underlayMtu, deviceMtu, fits, longerFits };
+  const fits = fitting === "arrives";
+  return { from: from.name, to, family, mtu, underlayMtu, deviceMtu, fits, longer };
 }
 
 async function mtuOf(lab: Lab, host: string, device: string): Promise<number | undefined> {
