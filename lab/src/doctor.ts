@@ -131,10 +131,13 @@ ${copierText("probe", "probe0", 50)}END`,
   faketime: {
     name: "faketime",
     needed: false,
-    script: `library='${clockLibrary() ?? ""}'
+    // Made when it is tried: the library may have been installed a moment ago.
+    get script() {
+      return `library='${clockLibrary() ?? ""}'
 [ -n "$library" ] || { echo no libfaketimeMT.so.1 >&2; exit 1; }
 now=$(date +%s)
-[ "$(LD_PRELOAD=$library FAKETIME=+1h date +%s)" -ge $((now + 3600)) ] && echo "$library"`,
+[ "$(LD_PRELOAD=$library FAKETIME=+1h date +%s)" -ge $((now + 3600)) ] && echo "$library"`;
+    },
     remedy: "apt-get install faketime",
   },
 };

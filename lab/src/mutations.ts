@@ -1,5 +1,5 @@
 /**
- * Known bugs of the data plane, switched on in this repository's agent by a program that is started like any other. Each has a
+ * Known bugs, those of the data plane and some of leases, switched on in this repository's agent by a program that is started like any other. Each has a
  * scenario that must fail for it, and for the right reason: that is how the lab's own checks are tested.
  */
 import { fileURLToPath } from "node:url";
@@ -23,7 +23,7 @@ export interface LabMutation {
 }
 
 /** Of those that the lab watches. */
-type InvariantId = "D1" | "D3" | "D5" | "D8" | "D9";
+type InvariantId = "A9" | "D1" | "D3" | "D5" | "D8" | "D9";
 
 // One line each, so that the list reads as the table it is.
 // oxfmt-ignore
@@ -44,6 +44,9 @@ export const LAB_MUTATIONS: readonly LabMutation[] = [
   { name: "a-new-device-has-no-peers", scenario: "vxlan-device-comes-back", backend: "vxlan", family: "dual", caughtBy: ["repaired", "D1"] },
   { name: "deaf-to-kernel-events", scenario: "vxlan-objects-come-back", backend: "vxlan", family: "dual", caughtBy: ["repaired", "D1"] },
   { name: "overlooks-altered-objects", scenario: "vxlan-objects-come-back", backend: "vxlan", family: "dual", caughtBy: ["repaired", "D1"] },
+  { name: "a-reservation-becomes-a-lease", scenario: "subnet-is-reserved", backend: "vxlan", family: "dual", caughtBy: ["A9"] },
+  { name: "never-takes-a-lost-key-again", scenario: "pause-outlasts-lease", backend: "vxlan", family: "dual", caughtBy: ["subnets-are-kept"] },
+  { name: "deaf-to-its-own-key", scenario: "lease-is-reassigned-in-partition", backend: "vxlan", family: "dual", caughtBy: ["nobody-runs-on-anothers-lease"] },
 ];
 
 /** Mutations of the data plane that only the simulated world can catch, and why. */

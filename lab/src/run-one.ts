@@ -11,6 +11,7 @@ import type { ScenarioResult } from "./scenario-result.ts";
 import { type OpenLab, runScenario } from "./scenario-run.ts";
 import type { Scenario, Variant } from "./scenario.ts";
 import { systemClock } from "./system/clock.ts";
+import { neighbourTableOverflows } from "./system/neighbour-table.ts";
 import { defaultFlanneld } from "./own-agent.ts";
 import {
   describeMachine,
@@ -110,6 +111,7 @@ function play(
       machine: describeMachine(),
     },
     watchFolder: request.watchFolder,
+    shortage: shortageSince(neighbourTableOverflows()),
     append: (event) => {
       events.push(event);
       request.append?.(event);
@@ -132,6 +134,16 @@ function play(
       };
     },
   });
+}
+
+/** Other labs of the machine use the same table, and so does the machine itself. */
+function shortageSince(before: number | undefined): () => string | undefined {
+  return () => {
+    const times = (neighbourTableOverflows() ?? 0) - (before ?? 0);
+    return before === undefined || times === 0
+      ? undefined
+      : `the machine had no room for another ARP or NDP entry, ${times} times: packets were lost for that (net.ipv4.neigh.default.gc_thresh3 is for all network namespaces)`;
+  };
 }
 
 async function letGo(launched: LaunchedLab, leave: RunRequest["leave"]): Promise<void> {

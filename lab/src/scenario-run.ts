@@ -24,6 +24,8 @@ export interface ScenarioDeps {
   readonly facts: RunFacts;
   /** The run's folder, for evidence; without it no witness watches the run. */
   readonly watchFolder?: string;
+  /** What the machine had not got since this was made, in words. */
+  readonly shortage?: () => string | undefined;
   /** Takes each event of the run, in its order. */
   readonly append?: (event: RunEvent) => void;
 }
@@ -58,6 +60,10 @@ export async function runScenario(
       log.end();
       throw error;
     }
+  }
+  const shortage = deps.shortage?.();
+  if (shortage !== undefined) {
+    log.tell({ type: "machine-short", detail: shortage });
   }
   const { verdict, reasons, labBroke } = log.end();
   return {

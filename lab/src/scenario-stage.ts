@@ -3,6 +3,7 @@ import { foreignObjectsStay } from "./checks/foreign-objects-stay.ts";
 import { gapAtMost } from "./checks/gap-at-most.ts";
 import { kernelEqualsLeases } from "./checks/kernel-equals-leases.ts";
 import { largestPacketIsMtu } from "./checks/largest-packet-is-mtu.ts";
+import { nobodyRunsOnAnothersLease } from "./checks/nobody-runs-on-anothers-lease.ts";
 import { noPacketLost } from "./checks/no-packet-lost.ts";
 import { podsReachEachOther } from "./checks/pods-reach-each-other.ts";
 import { repaired } from "./checks/repaired.ts";
@@ -186,6 +187,8 @@ export class ScenarioStage implements AsyncDisposable {
         return foreignObjectsStay(await this.#lab.listFaults({ look: true }));
       case "subnets-are-kept":
         return this.#lookAtSubnets();
+      case "nobody-runs-on-anothers-lease":
+        return this.#lookAtClaims();
       case "no-packet-lost":
         return noPacketLost(this.#stopped, this.#wantedPackets);
       case "gap-at-most":
@@ -234,6 +237,17 @@ export class ScenarioStage implements AsyncDisposable {
       }),
     );
     return subnetsAreKept(this.#remembered, { files: subnetsInFiles(status), store });
+  }
+
+  async #lookAtClaims(): Promise<Finding> {
+    const { hosts } = await this.#lab.status({});
+    const claims = hosts.map(({ name, publicIps, subnets, state }) => ({
+      host: name,
+      publicIps,
+      subnets,
+      agentRuns: state === "starting" || state === "ready",
+    }));
+    return nobodyRunsOnAnothersLease(claims, await this.#leases());
   }
 
   async #leases(): Promise<LeaseDetails[]> {

@@ -50,6 +50,8 @@ export type Expectation =
   | "foreign-objects-stay"
   /** Every node that had a subnet at the last `remember-subnets` has the same one, in the store and in subnet.env. */
   | "subnets-are-kept"
+  /** No agent runs whose subnet is in the lease of an owner that is no host; there must be such a lease. */
+  | "nobody-runs-on-anothers-lease"
   /** The probe that was stopped last got an answer to every packet. */
   | "no-packet-lost"
   /** The probe that was stopped last was never without an answer for longer than `withinMs`. */
@@ -75,6 +77,8 @@ export type Fault =
       readonly by: string;
       readonly towards?: "future" | "past";
     }
+  /** It jumps ahead by that, such as `1h`, and back, every 100 ms. */
+  | { readonly fault: "clock-strobe"; readonly node: number; readonly by: string }
   /** Its pace is in percent of the machine's clock. */
   | { readonly fault: "clock-drift"; readonly node: number; readonly pace: number }
   /** Its agent starts when it is healed. */
@@ -133,7 +137,7 @@ export type Fault =
     }
   | { readonly fault: "stop-store" | "pause-store" | "compact-store" }
   | {
-      readonly fault: "stop-member" | "pause-member";
+      readonly fault: "stop-member" | "pause-member" | "isolate-member";
       /** As things are when it strikes; or a member by its number. */
       readonly member?: "leader" | "follower" | number;
     }
@@ -146,7 +150,10 @@ export type Fault =
   | { readonly fault: "join-storm" | "leave-storm"; readonly hosts?: number }
   | { readonly fault: "rolling-restart"; readonly signal?: "term" | "kill" }
   | { readonly fault: "swap-addresses"; readonly node: number; readonly peer: number }
-  | { readonly fault: "delete-lease" | "expire-lease" | "overwrite-lease"; readonly node: number }
+  | {
+      readonly fault: "delete-lease" | "expire-lease" | "overwrite-lease" | "reserve-lease";
+      readonly node: number;
+    }
   | {
       readonly fault: "poison-key";
       /** What cannot be read: the key, by its name, address or length; or the value. */

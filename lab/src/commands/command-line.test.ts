@@ -113,6 +113,17 @@ describe("bad input", () => {
   });
 });
 
+describe("the list of scenarios", () => {
+  it("has all variants, or only those that each push runs", async () => {
+    const [all, few] = [await say("run", "--list"), await say("run", "--list", "--on-push")];
+    const variants = ({ out }: typeof all): readonly string[] => out.match(/^ {2}- .*$/gm) ?? [];
+    const expected = variants(all).filter((line) => !line.endsWith(" (on-request)"));
+    expect(expected.length).toBeGreaterThan(20);
+    expect(expected.length).toBeLessThan(variants(all).length);
+    expect(variants(few)).toEqual(expected);
+  });
+});
+
 describe("completion", () => {
   it("finds the scenarios of this repository", async () => {
     const { exitCode, out, error } = await say("completion", "words", "--", "run", "");

@@ -70,6 +70,15 @@ describe("lab report", () => {
     expect((await outcomeOf(report, path("broken", "run.jsonl")))[0]).toBe(70);
   });
 
+  it("prints the table of scenarios and where the time went instead, with the same exit code", async () => {
+    const [exitCode, said] = await outcomeOf(report, path("runs"), "--table", "--phases");
+    expect(exitCode).toBe(1);
+    expect(said).toMatch(/^SCENARIO .*VXLAN DUAL\nnode-joins-and-leaves .* fail 5\.0\n\nPHASE /);
+    expect(said).toMatch(/\nset-up .*\n[^]* s in 2 runs\n2 runs: 1 pass, 1 fail, 0 unknown\n/);
+    expect(said).not.toContain("✓ pass");
+    expect((await outcomeOf(report, path("runs/good"), "--table"))[1]).not.toContain("PHASE");
+  });
+
   it("says unknown of a run that was cut off in the middle of a line", async () => {
     const text = readFileSync(path("runs/good/run.jsonl"), "utf8");
     const torn = path("torn.jsonl");

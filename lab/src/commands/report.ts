@@ -2,7 +2,9 @@ import { LabError } from "../errors.ts";
 import { formatFlaky } from "../report/flaky.ts";
 import { formatJUnit } from "../report/junit.ts";
 import { formatPage } from "../report/page/page.ts";
+import { formatPhases } from "../report/phases.ts";
 import { readStories } from "../report/run-store.ts";
+import { formatScenarioTable } from "../report/scenario-table.ts";
 import { formatTotals, formatVerdictLine } from "../report/terminal-summary.ts";
 import { exitCodeOfRuns } from "../report/verdict.ts";
 import { writeText } from "../system/files.ts";
@@ -17,6 +19,14 @@ export const report: Command = {
   flags: {
     html: { type: "string", value: "FILE", help: "write a page that needs nothing but itself" },
     junit: { type: "string", value: "FILE", help: "write JUnit XML" },
+    table: {
+      type: "boolean",
+      help: "print a table instead of a line a run: scenario by backend and families, with verdicts and seconds",
+    },
+    phases: {
+      type: "boolean",
+      help: "print where the time went: set-up, steps, last look, tear-down",
+    },
   },
   operands: ["file"],
   run: (argv, terminal) => {
@@ -34,7 +44,12 @@ export const report: Command = {
       }
     }
     const style = { colour: terminal.isInteractive };
-    terminal.out(stories.map((story) => formatVerdictLine(story, style)).join(""));
+    const told = [
+      ...(flags.isOn("table") ? [formatScenarioTable(stories)] : []),
+      ...(flags.isOn("phases") ? [formatPhases(stories)] : []),
+    ];
+    const lines = stories.map((story) => formatVerdictLine(story, style)).join("");
+    terminal.out(told.length > 0 ? told.join("\n") : lines);
     terminal.out(formatTotals(stories) + formatFlaky(stories));
     return Promise.resolve(exitCodeOfRuns(stories.map(({ judgement }) => judgement)));
   },

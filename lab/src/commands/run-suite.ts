@@ -53,20 +53,23 @@ interface Job {
 }
 
 /**
- * As many runs at a time as the suite says, begun in their order; after one whose lab is left up none is begun. Each is a lab of its own,
- * so they share the machine's cores and nothing else.
+ * As many runs at a time as the suite says, in their order or, of several at a time, those that take long first; after one whose lab
+ * is left up none is begun. Each is a lab of its own, so they share the machine's cores and nothing else.
  * @throws LabError "interrupted"
  */
 export async function runAll(choices: readonly Choice[], suite: Suite): Promise<SuiteResult> {
-  const waiting = jobsOf(choices, suite.repeat);
-  const all = waiting.length;
+  const jobs = jobsOf(choices, suite.repeat);
+  const waiting = suite.jobs === 1 ? [...jobs] : longestFirst(jobs);
   const interrupt = interruptSignal();
-  const begun: BegunRun[] = [];
+  const runs = new Map<Job, BegunRun>();
+  // Reports keep the order of the scenarios, whichever is begun first.
+  const begun = (): readonly BegunRun[] => jobs.flatMap((job) => runs.get(job) ?? []);
   let isOver = false;
   const work = async (): Promise<void> => {
     for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
       const run: BegunRun = { stories: [] };
-      const number = (suite.runsBefore ?? 0) + begun.push(run);
+      runs.set(job, run);
+      const number = (suite.runsBefore ?? 0) + jobs.indexOf(job) + 1;
       try {
         run.result = await runLogged(job, suite, { number, signal: interrupt.signal }, run.stories);
       } finally {
@@ -85,11 +88,14 @@ export async function runAll(choices: readonly Choice[], suite: Suite): Promise<
       }
     }
     if (interrupt.signal.aborted) {
-      throw new LabError("interrupted", `interrupted after ${begun.length} runs`);
+      throw new LabError("interrupted", `interrupted after ${runs.size} runs`);
     }
-    return { results: begun.flatMap(({ result }) => result ?? []), notBegun: all - begun.length };
+    return {
+      results: begun().flatMap(({ result }) => result ?? []),
+      notBegun: jobs.length - runs.size,
+    };
   } finally {
-    suite.stories.push(...begun.flatMap(({ stories }) => stories));
+    suite.stories.push(...begun().flatMap(({ stories }) => stories));
     interrupt.release();
   }
 }
@@ -110,6 +116,16 @@ function jobsOf(choices: readonly Choice[], repeat: number): Job[] {
       })),
     ),
   );
+}
+
+/** A store of several members elects, and is waited for; each node has an agent to start; each step takes its time. */
+function weightOf({ scenario: { storeMembers = 1, nodes, steps } }: Job): number {
+  return 10 * (storeMembers - 1) + 2 * nodes + steps.length;
+}
+
+/** A long run that begins last leaves the other cores with nothing to do. */
+function longestFirst(jobs: readonly Job[]): Job[] {
+  return jobs.toSorted((a, b) => weightOf(b) - weightOf(a));
 }
 
 async function runLogged(

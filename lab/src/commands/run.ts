@@ -17,13 +17,9 @@ import { formatPage } from "../report/page/page.ts";
 import type { Story } from "../report/story.ts";
 import { formatTotals } from "../report/terminal-summary.ts";
 import { exitCodeOfRuns } from "../report/verdict.ts";
-import {
-  COMPILER_REQUIREMENTS,
-  ensureRequirements,
-  FAULT_REQUIREMENTS,
-  LAB_REQUIREMENTS,
-} from "../requirements.ts";
+import { COMPILER_REQUIREMENTS, ensureRequirements, LAB_REQUIREMENTS } from "../requirements.ts";
 import type { RunRequest } from "../run-one.ts";
+import { requirementsOfNeeds } from "../faults/need-requirements.ts";
 import { checkScenario, hostsOf, needsOf } from "../scenario-check.ts";
 import { formatVariant } from "../scenario-text.ts";
 import type { Scenario } from "../scenario.ts";
@@ -74,6 +70,10 @@ export const run: Command = {
       type: "string",
       value: "NAME",
       help: "run an agent with a known bug: exits with 0 when it is caught, 1 when it survives; all, or list",
+    },
+    "on-push": {
+      type: "boolean",
+      help: "only the variants that the tests of each push run: those that are not on request",
     },
     list: { type: "boolean", help: "print the scenarios and their variants, run none" },
     keep: { type: "boolean", help: "keep the run directories of runs that did not pass" },
@@ -198,7 +198,7 @@ async function prepare(
     requirements: [
       ...LAB_REQUIREMENTS,
       ...COMPILER_REQUIREMENTS,
-      ...(needs.size > 0 ? FAULT_REQUIREMENTS : []),
+      ...requirementsOfNeeds(needs),
       ...requirementsOfDriver(driver ?? "netns"),
     ],
     say: (text) => {
@@ -253,15 +253,13 @@ function choose(all: readonly Scenario[], flags: ParsedFlags): readonly Choice[]
       variants: scenario.variants.filter(
         (variant) =>
           (backend === undefined || variant.backend === backend) &&
-          (family === undefined || variant.family === family),
+          (family === undefined || variant.family === family) &&
+          (variant.runs === undefined || !flags.isOn("on-push")),
       ),
     }))
     .filter(({ variants }) => variants.length > 0);
   if (chosen.length === 0) {
-    throw new LabError(
-      "usage",
-      "no variant of any scenario has that backend and family: see lab run --list",
-    );
+    throw new LabError("usage", "no variant of any scenario is like that: see lab run --list");
   }
   return chosen;
 }

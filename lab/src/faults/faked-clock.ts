@@ -16,11 +16,16 @@ export interface ClockTarget extends AgentTarget {
   readonly file: string;
   /** What the file says from the agent's start on, and once it is ready. Source: libfaketime README, 4d and 4e. */
   readonly settings: ClockSettings;
+  readonly strobing: AbortController;
+  /** Until the last turn of a strobe. */
+  loop: Promise<void>;
 }
 
 export interface ClockSettings {
   readonly atStart: string;
   readonly onceReady: string;
+  /** From then on the file says this and what it said before in turns. */
+  readonly strobe?: { readonly everyMs: number; readonly ahead: string };
 }
 
 /** What another process of the host that has the library too says of its clock. */
@@ -29,6 +34,8 @@ export interface ClockReading {
   readonly aheadMs: number;
   /** Milliseconds of its wall clock in one of the monotonic clock. */
   readonly pace: number;
+  /** How often it was, within a second, by far another time than it should have been by then. */
+  readonly jumps: number;
 }
 
 type ClockFault = FaultDefinition<ClockTarget>;
@@ -36,13 +43,22 @@ type ClockFault = FaultDefinition<ClockTarget>;
 const LIBRARY = "faketime/libfaketimeMT.so.1";
 const TIME_LIMIT_MS = 20_000;
 const POLL_MS = 20;
-/** For Node: how its wall clock goes within one second of the monotonic one, and what it says then. */
+/** Long enough to see a pace, and jumps. */
+const LOOK_MS = 1000;
+/** For Node: how its wall clock goes beside the monotonic one, how often it jumps, and what it says then. Argument: for how long. */
 const READ_CLOCK = `
 const [wall, monotonic] = [Date.now(), performance.now()];
+let [jumps, before] = [0, wall - monotonic];
+const looking = setInterval(() => {
+  const ahead = Date.now() - performance.now();
+  jumps += Math.abs(ahead - before) > 10000 ? 1 : 0;
+  before = ahead;
+}, 20);
 setTimeout(() => {
+  clearInterval(looking);
   const now = Date.now();
-  console.log(JSON.stringify({ now, pace: (now - wall) / (performance.now() - monotonic) }));
-}, 1000);
+  console.log(JSON.stringify({ now, pace: (now - wall) / (performance.now() - monotonic), jumps }));
+}, Number(process.argv[1]));
 `;
 
 /** Where Debian's package or a person has put it. */
@@ -58,6 +74,7 @@ export function clockLibrary(): string | undefined {
 export function fakingClock(
   settingsOf: (parameters: Readonly<Record<string, string>>) => ClockSettings,
   shows: (reading: ClockReading, settings: ClockSettings) => string | undefined,
+  lookMs: number = LOOK_MS,
 ): Pick<
   ClockFault,
   "place" | "needs" | "timeLimitMs" | "aim" | "inject" | "verify" | "heal" | "verifyHealed"
@@ -70,8 +87,11 @@ export function fakingClock(
       ...(await aimAtAgent(site)),
       file: `clock-${site.id}`,
       settings: settingsOf(parameters),
+      strobing: new AbortController(),
+      loop: Promise.resolve(),
     }),
-    inject: async (site, { file, settings }) => {
+    inject: async (site, target) => {
+      const { file, settings } = target;
       const host = site.host();
       if (isFaked(host)) {
         throw new LabError("wrong-state", `the clock of ${host.name} is faked already`);
@@ -80,18 +100,21 @@ export function fakingClock(
       writeText(path, settings.atStart);
       await restart(site, clockEnvironment(file));
       writeText(path, settings.onceReady);
+      target.loop = strobe(site, path, target);
     },
     verify: async (site, { file, settings }): Promise<Sighting | undefined> => {
       const host = site.host();
       if (!isFaked(host)) {
         return undefined;
       }
-      const saw = shows(await readClock(site, file), settings);
+      const saw = shows(await readClock(site, file, lookMs), settings);
       return saw === undefined
         ? undefined
         : { saw: `process ${host.agent.pid} has libfaketime, whose clock ${saw}` };
     },
-    heal: async (site, { file }) => {
+    heal: async (site, { file, strobing, loop }) => {
+      strobing.abort();
+      await loop;
       const host = site.host();
       if (isFaked(host) || host.agent.pid === undefined) {
         await restart(site, {});
@@ -105,6 +128,19 @@ export function fakingClock(
         : { saw: `process ${host.agent.pid} has no libfaketime` };
     },
   };
+}
+
+/** In turns until it is aborted; nothing where the settings have no strobe. */
+async function strobe(
+  { clock }: FaultSite,
+  path: string,
+  { settings, strobing: { signal } }: ClockTarget,
+): Promise<void> {
+  for (let isAhead = true; settings.strobe !== undefined && !signal.aborted; isAhead = !isAhead) {
+    const { everyMs, ahead } = settings.strobe;
+    writeText(path, isAhead ? ahead : settings.onceReady);
+    await clock.sleep(everyMs, signal);
+  }
 }
 
 /** Whether the agent has the library. Source: proc_pid_maps(5). */
@@ -140,11 +176,15 @@ async function restart(site: FaultSite, environment: Record<string, string>): Pr
   }
 }
 
-async function readClock(site: FaultSite, file: string): Promise<ClockReading> {
+async function readClock(site: FaultSite, file: string, lookMs: number): Promise<ClockReading> {
   const environment = Object.entries(clockEnvironment(file)).map((pair) => pair.join("="));
-  const argv = ["env", ...environment, process.execPath, "-e", READ_CLOCK];
+  const argv = ["env", ...environment, process.execPath, "-e", READ_CLOCK, String(lookMs)];
   const { stdout } = await run(site.host().anchor.enter(argv), { timeoutMs: TIME_LIMIT_MS });
   const reading: unknown = JSON.parse(stdout);
-  const [now, pace] = [Reflect.get(Object(reading), "now"), Reflect.get(Object(reading), "pace")];
-  return { aheadMs: Number(now) - Date.parse(site.clock.isoTime()), pace: Number(pace) };
+  const figure = (name: string): number => Number(Reflect.get(Object(reading), name));
+  return {
+    aheadMs: figure("now") - Date.parse(site.clock.isoTime()),
+    pace: figure("pace"),
+    jumps: figure("jumps"),
+  };
 }

@@ -133,6 +133,7 @@ export const FAULT_CASES: readonly FaultCase[] = [
   }),
   strike("clock-jump", { by: "1h" }, /process \d+ has libfaketime, whose clock is 3(599|600) s ah/),
   strike("clock-jump", { by: "2h", towards: "past" }, /whose clock is -720[01] s ahead/),
+  strike("clock-strobe", { by: "25h" }, /whose clock jumped \d+ times within a second/),
   strike("clock-drift", { pace: "150" }, /whose clock goes at 1[45]\d\.\d % of the monoto/),
   { request: { fault: "compact-store", parameters: {} }, saw: /etcd has no revision \d+ any more/ },
   { request: { fault: "pause-store", parameters: {} }, saw: /process table has \d+ stopped/ },
@@ -162,6 +163,7 @@ export const FAULT_CASES: readonly FaultCase[] = [
   strike("delete-lease", {}, /the store has (no|another) \/coreos/),
   strike("expire-lease", {}, /the store has (no|another) \/coreos/),
   strike("overwrite-lease", {}, /the store has another owner's lease under \/coreos/),
+  strike("reserve-lease", {}, /the store has \/coreos.* without an etcd lease$/),
   ...Object.entries({
     name: /the store has \d+ bytes under .*\/not-a-subnet$/,
     address: /the store has \d+ bytes under .*\/10\.244\.300\.0-24$/,
@@ -197,6 +199,10 @@ export const MEMBER_FAULT_CASES: readonly FaultCase[] = [
   strikeMember("stop-member", /table has no \d+, the etcd\d?, and/, { member: "follower" }),
   strikeMember("stop-member", /table has no \d+, the etcd3, and etcd2?/, { member: "3" }),
   strikeMember("pause-member", /table has \d+ stopped, the etcd\d?, and etcd\d? has the lead/),
+  strikeMember("isolate-member", /etcd\d? says that it has no leader, and etcd\d? has the lead/),
+  strikeMember("isolate-member", /no leader, and etcd\d? has the leader \d/, {
+    member: "follower",
+  }),
   strikeMember("change-leader", /etcd\d? has the leader \d+, who was \d+ \(etcd\d?\)/),
   strikeMember("lose-quorum", /table has no \d+, \d+, and etcd3 no leader/),
   strikeMember("stop-store", /table has no \d+, \d+, \d+, and etcd does not answer/),

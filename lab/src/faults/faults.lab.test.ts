@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { requires } from "linux/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { kernelEqualsLeases } from "../checks/kernel-equals-leases.ts";
-import type { Lab } from "../lab.ts";
+import type { FaultRequest, Lab } from "../lab.ts";
 import { type LaunchedLab, launchLab } from "../launch.ts";
 import { NETWORKS } from "../network-config.ts";
 import { readHostKernel } from "../observe/kernel-state.ts";
@@ -170,6 +170,18 @@ requires("lab", "vxlan")("faults", () => {
     expect([...new Set(lost.map(({ from, to }) => `${from} ${to}`))]).toEqual(["n1 n3", "n3 n1"]);
     await lab.healFaults({});
     await lab.removeHost({ host: "n3" });
+  });
+
+  it("F2: loss strikes and is seen whatever another host loses", async () => {
+    const loss = (host: string, percent: string): FaultRequest => ({
+      fault: "loss",
+      host,
+      parameters: { percent },
+    });
+    expect((await lab.injectFault(loss("n2", "95"))).saw).toMatch(/pings from n2 were lost/);
+    expect((await lab.injectFault(loss("n1", "40"))).saw).toMatch(/of 50 pings from n1 were lost/);
+    const healed = await lab.healFaults({});
+    expect(healed.map(({ saw }) => saw)).toEqual(Array(2).fill("none of 20 pings was lost"));
   });
 
   it("that make a ring leave each host its neighbours, and are refused where all are neighbours", async () => {

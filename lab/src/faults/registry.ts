@@ -10,6 +10,7 @@ import { changeMac } from "./change-mac/index.ts";
 import { changeMtu } from "./change-mtu/index.ts";
 import { clockDrift } from "./clock-drift/index.ts";
 import { clockJump } from "./clock-jump/index.ts";
+import { clockStrobe } from "./clock-strobe/index.ts";
 import { compactOften } from "./compact-often/index.ts";
 import { compactStore } from "./compact-store/index.ts";
 import { corrupt } from "./corrupt/index.ts";
@@ -27,6 +28,7 @@ import { fillStore } from "./fill-store/index.ts";
 import { flushRoutes } from "./flush-routes/index.ts";
 import { foreignDevice } from "./foreign-device/index.ts";
 import { foreignRoute } from "./foreign-route/index.ts";
+import { isolateMember } from "./isolate-member/index.ts";
 import { jitter } from "./jitter/index.ts";
 import { joinStorm } from "./join-storm/index.ts";
 import { killAgent } from "./kill-agent/index.ts";
@@ -46,6 +48,7 @@ import { rate } from "./rate/index.ts";
 import { readOnlyRun } from "./read-only-run/index.ts";
 import { rebootHost } from "./reboot-host/index.ts";
 import { reorder } from "./reorder/index.ts";
+import { reserveLease } from "./reserve-lease/index.ts";
 import { resetConnections } from "./reset-connections/index.ts";
 import { restartAgent } from "./restart-agent/index.ts";
 import { rollBackStore } from "./roll-back-store/index.ts";
@@ -70,6 +73,7 @@ export const FAULTS: ReadonlyMap<string, AnyFault> = listFaults([
   changeMtu,
   clockDrift,
   clockJump,
+  clockStrobe,
   compactOften,
   compactStore,
   corrupt,
@@ -87,6 +91,7 @@ export const FAULTS: ReadonlyMap<string, AnyFault> = listFaults([
   flushRoutes,
   foreignDevice,
   foreignRoute,
+  isolateMember,
   jitter,
   joinStorm,
   killAgent,
@@ -106,6 +111,7 @@ export const FAULTS: ReadonlyMap<string, AnyFault> = listFaults([
   readOnlyRun,
   rebootHost,
   reorder,
+  reserveLease,
   resetConnections,
   restartAgent,
   rollBackStore,

@@ -17,7 +17,7 @@ describe("the event log", () => {
   });
 
   it("has every type of event in the sample runs, so that the writers' tests see each", () => {
-    const types = new Set([...GOOD_RUN, ...BAD_RUN].map(({ type }) => type));
+    const types = new Set([...GOOD_RUN, ...BAD_RUN, ...BROKEN_SET_UP].map(({ type }) => type));
     expect([...types].toSorted()).toEqual(Object.keys(EVENT_SHAPES).toSorted());
   });
 

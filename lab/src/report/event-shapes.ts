@@ -161,6 +161,11 @@ export const EVENT_SHAPES: EventShapes = {
     lines: texts,
     omitted: count,
   }),
+  "machine-short": members<EventOf<"machine-short">>({
+    type: oneOf("machine-short"),
+    at,
+    detail: text,
+  }),
   "run-broke": members<EventOf<"run-broke">>({
     type: oneOf("run-broke"),
     at,

@@ -33,6 +33,8 @@ function wordsOf(event: RunEvent): string {
       return `probe ${event.from} → ${event.to} ${event.family}: ${event.received} of ${event.sent}, ${event.gaps.length} gaps`;
     case "run-broke":
       return `${event.phase} broke (${event.blame}): ${event.message}`;
+    case "machine-short":
+      return `the machine: ${event.detail}`;
     case "run-ended":
       return `run ends: ${event.verdict}`;
     default:

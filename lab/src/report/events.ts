@@ -30,6 +30,7 @@ export type RunEvent =
   | AgentStarted
   | AgentEnded
   | HostLog
+  | MachineShort
   | RunBroke
   | RunEnded;
 
@@ -256,6 +257,15 @@ export interface HostLog extends Timed {
   readonly lines: readonly string[];
   /** Lines before these that were left out. */
   readonly omitted: number;
+}
+
+/**
+ * The machine had not got what it takes, whoever used it up: what got lost meanwhile, or came too late, is nobody's failure, and
+ * nobody's success.
+ */
+export interface MachineShort extends Timed {
+  readonly type: "machine-short";
+  readonly detail: string;
 }
 
 /** The run could not begin, or not go on. */

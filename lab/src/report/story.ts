@@ -14,7 +14,7 @@ import type {
   TopologySeen,
   Verdict,
 } from "./events.ts";
-import { judge, type Judgement, watchedOf } from "./verdict.ts";
+import { judge, type Judgement, standsWhenShort, watchedOf } from "./verdict.ts";
 
 /** A run as its writers tell it: the log, gathered by subject. */
 export interface Story {
@@ -29,6 +29,8 @@ export interface Story {
   readonly agentChanges: readonly (AgentStarted | AgentEnded)[];
   readonly logs: readonly HostLog[];
   readonly broke: RunBroke | undefined;
+  /** What the machine had not got meanwhile. */
+  readonly shortages: readonly string[];
   /** The time of the last event. */
   readonly endMs: number;
   readonly torn: boolean;
@@ -94,6 +96,7 @@ export function tellStory({ events, torn }: EventLog): Story {
     ),
     logs: all(events, "host-log"),
     broke: one("run-broke"),
+    shortages: all(events, "machine-short").map(({ detail }) => detail),
     endMs: events.at(-1)?.at ?? 0,
     torn,
     judgement: judge(events),
@@ -142,6 +145,11 @@ export function invariantVerdicts(story: Story): ReadonlyMap<string, Verdict> {
   }
   for (const { id } of story.violations) {
     verdicts.set(id, "fail");
+  }
+  if (story.shortages.length > 0) {
+    for (const [id, verdict] of verdicts) {
+      verdicts.set(id, verdict === "fail" && !standsWhenShort(id) ? "unknown" : verdict);
+    }
   }
   return verdicts;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { RunEvent } from "./events.ts";
+import { invariantVerdicts, tellStory } from "./story.ts";
 import { BAD_RUN, BROKEN_SET_UP, GOOD_RUN, STARTED } from "./testing/sample-run.ts";
 import { exitCodeOfRuns, judge, worstOf } from "./verdict.ts";
 
@@ -42,6 +43,29 @@ describe("the verdict of a run", () => {
       event.type === "run-started" ? { ...event, watched: [] } : event,
     );
     expect(judge(none)).toEqual({ verdict: "pass", reasons: [], labBroke: false });
+  });
+
+  it("is unknown where packets were lost for want of something of the machine's", () => {
+    const short: RunEvent = { type: "machine-short", at: 4999, detail: "no room for ARP entries" };
+    const broken = (id: string): RunEvent => ({
+      type: "invariant-violated",
+      at: 4000,
+      violatedAt: 3000,
+      id,
+      detail: "broken",
+      evidence: [],
+    });
+    expect(judge([...GOOD_RUN, broken("D5")]).verdict).toBe("fail");
+    expect(judge([...GOOD_RUN, broken("D5"), short])).toMatchObject({
+      verdict: "unknown",
+      reasons: ["no room for ARP entries", "D5: broken"],
+    });
+    // No lost packet makes an agent do that.
+    expect(judge([...GOOD_RUN, broken("D5"), broken("A4"), short]).verdict).toBe("fail");
+    // What went well all the same went well.
+    expect(judge([...GOOD_RUN, short])).toEqual({ verdict: "pass", reasons: [], labBroke: false });
+    const story = tellStory({ events: [...GOOD_RUN, broken("D5"), short], torn: false });
+    expect(invariantVerdicts(story).get("D5")).toBe("unknown");
   });
 
   it("asks each watched invariant for its word, declared or not", () => {

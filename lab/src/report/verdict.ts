@@ -38,14 +38,41 @@ export function exitCodeOfRuns(judgements: readonly Judgement[]): number {
  * played, every declared invariant was looked at, every fault and its end were seen, and enough traffic flowed.
  */
 export function judge(events: readonly RunEvent[]): Judgement {
+  const shortages = events.flatMap((one) => (one.type === "machine-short" ? [one.detail] : []));
   const failures = events.flatMap(failureIn);
   const doubts = [...events.flatMap(doubtIn), ...doubtsAboutWhole(events)];
   const labBroke = events.some((event) => event.type === "run-broke" && event.blame === "lab");
   const reasons = [...new Set([...failures, ...doubts])];
+  if (shortages.length > 0 && failures.length > 0 && !events.some(isUnexcused)) {
+    return { verdict: "unknown", reasons: [...shortages, ...reasons], labBroke };
+  }
   if (failures.length > 0) {
     return { verdict: "fail", reasons, labBroke };
   }
   return { verdict: doubts.length > 0 ? "unknown" : "pass", reasons, labBroke };
+}
+
+/** No lost packet, and no lost time, makes an agent do these. Source: what the checks of `lab/src/watch/checks` look at. */
+const UNEXCUSED: ReadonlySet<string> = new Set([
+  "A1",
+  "A2",
+  "A3",
+  "A4",
+  "A9",
+  "B3'",
+  "D3",
+  "D6",
+  "D9",
+  "E1",
+]);
+
+/** Whether a violation of this invariant stands even where the machine was short of something. */
+export function standsWhenShort(id: string): boolean {
+  return UNEXCUSED.has(id);
+}
+
+function isUnexcused(event: RunEvent): boolean {
+  return event.type === "invariant-violated" && standsWhenShort(event.id);
 }
 
 function failureIn(event: RunEvent): readonly string[] {

@@ -25,6 +25,8 @@ export class Etcd {
   readonly endpoint: string;
   readonly #files: MemberFiles;
   readonly #initialCluster: readonly EndpointPlan[];
+  /** The other members are out of its reach: it answers, and what it says may be of yesterday. */
+  isIsolated = false;
   #process: RunningProcess | undefined;
   #isPaused = false;
   #ended: string | undefined;

@@ -25,7 +25,7 @@ export class Store {
   private constructor(members: readonly Etcd[]) {
     this.members = members;
     this.gateway = new EtcdGateway(() => {
-      const answering = members.filter(({ answers }) => answers);
+      const answering = members.filter(({ answers, isIsolated }) => answers && !isIsolated);
       return (answering.length === 0 ? members : answering).map(({ endpoint }) => endpoint);
     });
   }

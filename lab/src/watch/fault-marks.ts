@@ -16,6 +16,8 @@ export interface FaultMark {
   };
   /** So long after its end it still excuses: agents have this time to find out what it made of the world. */
   readonly resyncMs?: number;
+  /** Until its end the struck host, or all, may not hear from the store: what is new there it learns later. */
+  readonly deaf?: true;
   /** It strikes more hosts than the one that it is aimed at. */
   readonly everywhere?: true;
 }
@@ -25,10 +27,12 @@ const REPAIRED: FaultMark = { lasts: "moment", gap: { maxGapMs: 1000 } };
 const HARMLESS: FaultMark = { lasts: "moment" };
 /** An agent that is away, or whose store is, loses no packet. Source: invariant D5. */
 const AGENT_AWAY: FaultMark = { lasts: "agent-start" };
-const STORE_AWAY: FaultMark = { lasts: "heal" };
+const STORE_AWAY: FaultMark = { lasts: "heal", deaf: true };
+/** It is not held to anything in time, and hears of everything all the same. */
+const HINDERED: FaultMark = { lasts: "heal" };
 /** Who has lost its lease cannot have it back before there is room, and is gone for its peers until then. */
 const STORE_FULL: FaultMark = { lasts: "heal", gap: { maxGapMs: 5000, untilEnd: true } };
-const CUT_OFF: FaultMark = { lasts: "heal", gap: { maxGapMs: 2000, untilEnd: true } };
+const CUT_OFF: FaultMark = { lasts: "heal", gap: { maxGapMs: 2000, untilEnd: true }, deaf: true };
 /** A device is back, or a lease is taken again. Source: invariants D10, B10. */
 const MADE_ANEW: FaultMark = { lasts: "moment", gap: { maxGapMs: 5000 } };
 
@@ -51,8 +55,9 @@ const MARKS: Readonly<Partial<Record<FaultName, FaultMark>>> = {
   "change-leader": HARMLESS,
   "change-mac": REPAIRED,
   "change-mtu": HARMLESS,
-  "clock-drift": STORE_AWAY,
-  "clock-jump": STORE_AWAY,
+  "clock-drift": HINDERED,
+  "clock-jump": HINDERED,
+  "clock-strobe": HINDERED,
   "compact-often": HARMLESS,
   "compact-store": HARMLESS,
   "delete-fdb": REPAIRED,
@@ -67,6 +72,7 @@ const MARKS: Readonly<Partial<Record<FaultName, FaultMark>>> = {
   "flush-routes": REPAIRED,
   "foreign-device": HARMLESS,
   "foreign-route": HARMLESS,
+  "isolate-member": STORE_AWAY,
   "join-storm": HARMLESS,
   "kill-agent": AGENT_AWAY,
   "leave-storm": HARMLESS,
@@ -77,8 +83,9 @@ const MARKS: Readonly<Partial<Record<FaultName, FaultMark>>> = {
   "pause-agent": STORE_AWAY,
   "pause-member": STORE_AWAY,
   "pause-store": STORE_AWAY,
-  "poison-key": STORE_AWAY,
-  "read-only-run": STORE_AWAY,
+  "poison-key": HINDERED,
+  "read-only-run": HINDERED,
+  "reserve-lease": MADE_ANEW,
   "reset-connections": STORE_AWAY,
   "restart-agent": AGENT_AWAY,
   "rolling-restart": HARMLESS,

@@ -39,7 +39,7 @@ describe("what a fault excuses", () => {
       "gaps-allowed allowance=fault 1 maxGapMs=1000 host=n1",
       "allowance-ended allowance=fault 1",
       "gaps-allowed allowance=fault 2 maxGapMs=1000 forMs=1000 host=n1",
-      "fault-ended fault=f1",
+      "fault-ended fault=f1 echo=true",
       "fault-began fault=f1 host=n1",
       "gaps-allowed allowance=fault 3 maxGapMs=1000 host=n1",
       "allowance-ended allowance=fault 3",
@@ -70,9 +70,9 @@ describe("what a fault excuses", () => {
         stage.ended("f1");
       }),
     ).toEqual([
-      "fault-began fault=f1 host=n1",
+      "fault-began fault=f1 deaf=true host=n1",
       "gaps-allowed allowance=fault 1 maxGapMs=2000 untilEnd=true host=n1",
-      "fault-began fault=f1 host=n1",
+      "fault-began fault=f1 deaf=true host=n1",
       "allowance-ended allowance=fault 1",
       "gaps-allowed allowance=fault 2 maxGapMs=2000 forMs=2000 host=n1",
       "fault-ended fault=f1",
@@ -121,7 +121,7 @@ describe("what a fault excuses", () => {
 
   it("of a store that is away: no packet, whoever cannot reach it", () => {
     for (const one of [request("stop-store"), request("partition", "n1", { from: "store" })]) {
-      expect(markOf(one)).toEqual({ lasts: "heal" });
+      expect(markOf(one)).toEqual({ lasts: "heal", deaf: true });
     }
   });
 

@@ -31,7 +31,9 @@ export class FaultStage {
     const fault = this.#faults.get(id);
     if (fault?.mark.lasts === "moment") {
       this.#endGaps(fault);
-      this.#stage({ kind: "fault-ended", fault: id, ...resyncOf(fault) });
+      // Who saw it and who judges it read the kernel's events each for himself.
+      const echo = fault.host === undefined ? {} : { echo: true as const };
+      this.#stage({ kind: "fault-ended", fault: id, ...resyncOf(fault), ...echo });
     }
   }
 
@@ -61,7 +63,8 @@ export class FaultStage {
   #strike(id: string): void {
     const fault = this.#faults.get(id);
     if (fault !== undefined) {
-      this.#stage({ kind: "fault-began", fault: id, ...ofHost(fault) });
+      const deaf = fault.mark.deaf === true ? { deaf: true as const } : {};
+      this.#stage({ kind: "fault-began", fault: id, ...deaf, ...ofHost(fault) });
       this.#beginGaps(fault);
     }
   }

@@ -154,10 +154,20 @@ export type StageSighting = {
   | { readonly kind: "host-joined"; readonly host: string; readonly publicIps: PerFamily }
   | { readonly kind: "host-left"; readonly host: string }
   | { readonly kind: "agent-started" | "agent-ended"; readonly host: string }
-  /** Without a host the fault is at the store or between hosts. */
-  | { readonly kind: "fault-began"; readonly fault: string; readonly host?: string }
-  /** It still excuses for `resyncMs`. */
-  | { readonly kind: "fault-ended"; readonly fault: string; readonly resyncMs?: number }
+  /** Without a host the fault is at the store or between hosts. Who is deaf does not hear of new peers until it is over. */
+  | {
+      readonly kind: "fault-began";
+      readonly fault: string;
+      readonly host?: string;
+      readonly deaf?: true;
+    }
+  /** It still excuses for `resyncMs`; one that echoes, until the witness of its host's kernel has heard of it, too. */
+  | {
+      readonly kind: "fault-ended";
+      readonly fault: string;
+      readonly resyncMs?: number;
+      readonly echo?: true;
+    }
   /** The lab is about to write (or, without a value, delete) a key by its own hand. */
   | { readonly kind: "lab-writes"; readonly key: string; readonly value?: string }
   /** From now on gaps of this length are allowed: of one pair, of all pairs of a host, or, without either, of all. */

@@ -6,6 +6,7 @@ import type {
   PerFamily,
   Sighting,
   StageSighting,
+  StoreChange,
   StoreRevision,
 } from "./sightings.ts";
 
@@ -37,6 +38,8 @@ export interface Allowance {
 
 /** What a fault did just before its end is seen by the witnesses so much later, at most. */
 const FAULT_ECHO_MS = 200;
+/** On a busy machine an event of a kernel is read later than that, but not as late as this. */
+const LATE_ECHO_MS = 2000;
 
 export const CONFIG_KEY: string = `${STORE_PREFIX}/config`;
 
@@ -54,8 +57,22 @@ export class World {
   readonly #ownerships: Ownership[] = [];
   /** Every address that a host ever had. */
   readonly #addresses: Map<string, Set<string>> = new Map();
-  readonly #endedFaults: { readonly host: string | undefined; readonly until: number }[] = [];
+  /** Of the faults that make deaf. */
+  readonly #deafSince: Map<string, number> = new Map();
+  readonly #endedFaults: {
+    readonly host: string | undefined;
+    readonly deafSince: number | undefined;
+    readonly until: number;
+    /** Of one that echoes: when it began, and until when its host's kernel may not have been heard of it. */
+    readonly echo: { readonly beganAt: number; readonly until: number } | undefined;
+  }[] = [];
+  readonly #beganAt: Map<string, number> = new Map();
+  /** When each host's kernel was heard last; of the one that is heard just now, before that. */
+  readonly #heardAt: Map<string, number> = new Map();
+  #hearing: { readonly host: string; readonly at: number } | undefined;
+  /** Announced by the lab, and not seen yet. */
   readonly #labWrites: { readonly key: string; readonly value: string | undefined }[] = [];
+  readonly #labChanges: WeakSet<StoreChange> = new WeakSet();
   readonly #readyAt: Map<string, number> = new Map();
   #lastChangeAt = 0;
   #now = 0;
@@ -67,6 +84,10 @@ export class World {
 
   see(sighting: Sighting): void {
     this.#now = Math.max(this.#now, sighting.at);
+    if (this.#hearing !== undefined) {
+      this.#heardAt.set(this.#hearing.host, this.#hearing.at);
+    }
+    this.#hearing = sighting.kind === "changes" ? sighting : undefined;
     if (sighting.kind === "blind") {
       return;
     }
@@ -95,10 +116,31 @@ export class World {
 
   /** Whether a fault is on, or was just now, that can keep a host from what it should do. */
   isStruck(host: string): boolean {
-    const echoes = this.#endedFaults.filter(({ until }) => this.#now <= until);
+    const heardAt = this.#heardAt.get(host) ?? Number.NEGATIVE_INFINITY;
+    const echoes = this.#endedFaults.filter(
+      ({ until, echo }) =>
+        this.#now <= until ||
+        (echo !== undefined && heardAt < echo.beganAt && this.#now <= echo.until),
+    );
     return [...this.faults.values(), ...echoes.map((fault) => fault.host)].some(
       (struck) => struck === undefined || struck === host,
     );
+  }
+
+  /**
+   * Until when a host may not have heard from the store, for faults that were on at some moment between two; without end while one
+   * of them is on.
+   */
+  deafUntil(host: string, fromAt: number, toAt: number): number {
+    const active = [...this.faults].map(([fault, struck]) => ({
+      host: struck,
+      deafSince: this.#deafSince.get(fault),
+      until: Number.POSITIVE_INFINITY,
+    }));
+    return [...active, ...this.#endedFaults]
+      .filter((fault) => fault.host === undefined || fault.host === host)
+      .filter(({ deafSince = Infinity, until }) => deafSince <= toAt && until >= fromAt)
+      .reduce((latest, { until }) => Math.max(latest, until), Number.NEGATIVE_INFINITY);
   }
 
   /** Whether two public IPs are, or were, those of one host: a node that is renumbered stays who it is. */
@@ -144,9 +186,19 @@ export class World {
   }
 
   /** Whether the lab itself announced this change. */
-  isLabsOwn(key: string, value: string | undefined): boolean {
+  isLabsOwn(change: StoreChange): boolean {
+    return this.#labChanges.has(change);
+  }
+
+  /** What the lab announces once it does once: whoever writes the same afterwards is not the lab. */
+  #takeLabWrite(change: StoreChange): void {
+    const [key, value] =
+      change.kind === "put" ? [change.entry.key, change.entry.value] : [change.key, undefined];
     const index = this.#labWrites.findIndex((write) => write.key === key && write.value === value);
-    return index >= 0;
+    if (index >= 0) {
+      this.#labWrites.splice(index, 1);
+      this.#labChanges.add(change);
+    }
   }
 
   #seeFile({ at, host, text }: FileSighting): void {
@@ -165,6 +217,7 @@ export class World {
   #seeRevision({ at, revision, changes }: StoreRevision): void {
     for (const change of changes) {
       const key = change.kind === "put" ? change.entry.key : change.key;
+      this.#takeLabWrite(change);
       this.#closeOwnership(key, at);
       this.leases.delete(key);
       if (change.kind === "put" && key === CONFIG_KEY) {
@@ -228,9 +281,14 @@ export class World {
         break;
       case "fault-began":
         this.faults.set(sighting.fault, sighting.host);
+        this.#beganAt.set(sighting.fault, at);
+        // Told again when the lab begins to heal it.
+        if (sighting.deaf === true && !this.#deafSince.has(sighting.fault)) {
+          this.#deafSince.set(sighting.fault, at);
+        }
         break;
       case "fault-ended":
-        this.#endFault(sighting.fault, at + (sighting.resyncMs ?? FAULT_ECHO_MS));
+        this.#endFault(sighting);
         break;
       case "lab-writes":
         this.#labWrites.push({ key: sighting.key, value: sighting.value });
@@ -255,9 +313,16 @@ export class World {
     this.#addresses.set(host, new Set([...known, ...Object.values(publicIps)]));
   }
 
-  #endFault(fault: string, until: number): void {
+  #endFault({ at, fault, resyncMs = FAULT_ECHO_MS, echo }: FaultEnded): void {
     if (this.faults.has(fault)) {
-      this.#endedFaults.push({ host: this.faults.get(fault), until });
+      const beganAt = this.#beganAt.get(fault) ?? at;
+      this.#endedFaults.push({
+        host: this.faults.get(fault),
+        deafSince: this.#deafSince.get(fault),
+        until: at + resyncMs,
+        echo: echo === true ? { beganAt, until: at + LATE_ECHO_MS } : undefined,
+      });
+      this.#deafSince.delete(fault);
       this.faults.delete(fault);
     }
   }
@@ -274,6 +339,7 @@ export class World {
   }
 }
 
+type FaultEnded = Extract<StageSighting, { readonly kind: "fault-ended" }>;
 type GapsAllowed = Extract<StageSighting, { readonly kind: "gaps-allowed" }>;
 
 /** The subnets of a lease as values. */

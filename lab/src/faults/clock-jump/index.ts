@@ -28,5 +28,7 @@ export const clockJump: AnyFault = defineFault({
       Math.abs(aheadMs - Number(onceReady) * 1000) < TOLERANCE_MS
         ? `is ${Math.round(aheadMs / 1000)} s ahead`
         : undefined,
+    // It is ahead, or it is not: there is nothing to be seen of it in time.
+    0,
   ),
 });

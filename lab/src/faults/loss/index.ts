@@ -1,7 +1,6 @@
 import { type AnyFault, defineFault } from "../fault.ts";
 import {
   addFilter,
-  beyond,
   demandAnswer,
   DIRECTION,
   directionOf,
@@ -41,7 +40,8 @@ export const loss: AnyFault = defineFault<Target>({
         routers: [],
         verdict: `numgen random mod 100 < ${percent} counter drop`,
       },
-      beyond: beyond(site, "all"),
+      // Not another host: what that one loses is not to be taken for this one's loss.
+      beyond: site.host().plan.addresses[0]?.router ?? "",
       pings: Math.ceil(2000 / percent),
     };
     await demandAnswer(site.host(), target.beyond);

@@ -223,6 +223,7 @@ export const BROKEN_SET_UP: readonly RunEvent[] = [
     message: "etcd ended with code 1",
     details: ["no space left on device"],
   },
+  { type: "machine-short", at: 905, detail: HOSTILE },
   { type: "run-ended", at: 910, verdict: "unknown" },
 ];
 

@@ -2,6 +2,14 @@ import { describe, expect, it } from "vitest";
 import type { Sighting } from "../sightings.ts";
 import { CLUSTER, CONFIG, drop, judged, lease, put, revision } from "../testing/story.ts";
 
+const RESERVED = lease(3, "10.244.3.0-24", { leaseId: null });
+
+/** The lab says that it is about to write a key. */
+function labPuts(at: number, change: ReturnType<typeof lease>): Sighting {
+  const { key, value } = change.kind === "put" ? change.entry : { key: change.key, value: "" };
+  return { witness: "stage", kind: "lab-writes", at, key, value };
+}
+
 describe("allocation", () => {
   it.each<[string, readonly Sighting[], readonly string[]]>([
     [
@@ -52,6 +60,15 @@ describe("allocation", () => {
         "A4 revision 200: 10.244.1.0-24: owner changed from 172.31.1.11 to 172.31.1.12 without a deletion",
         "B3' revision 200: 172.31.1.12 wrote 10.244.1.0-24 of 172.31.1.11",
       ],
+    ],
+    [
+      "A9: a reservation that the lab made, and its node put on an etcd lease, with the same value",
+      [
+        labPuts(200, RESERVED),
+        revision(200, RESERVED),
+        revision(201, lease(3, "10.244.3.0-24", { version: 2, leaseId: "88" })),
+      ],
+      ["A9 revision 201: 10.244.3.0-24 was a reservation and has etcd lease 88 now"],
     ],
     [
       "A9: a reservation that got an etcd lease",

@@ -26,11 +26,7 @@ function onEachPut(judge: (put: Put, world: World) => readonly string[] | undefi
       return sighting.changes.flatMap((change): readonly Violation[] => {
         const lease = change.kind === "put" ? world.leases.get(change.entry.key) : undefined;
         // What the lab itself wrote, to see what agents make of it, is nobody's mistake.
-        if (
-          change.kind === "delete" ||
-          lease === undefined ||
-          world.isLabsOwn(change.entry.key, change.entry.value)
-        ) {
+        if (change.kind === "delete" || lease === undefined || world.isLabsOwn(change)) {
           return [];
         }
         const { version, entry } = change;

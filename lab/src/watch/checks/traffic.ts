@@ -56,9 +56,13 @@ function allowedFor(gap: ProbeGap, world: World): number {
   );
 }
 
-/** An agent that is away, or not ready yet, learns of a new peer when it is. */
-function allowedForNewPeer({ from, to, beginAt }: ProbeGap, world: World): number {
-  return Math.max(beginAt, world.readyAt(from), world.readyAt(to)) + NEW_PEER_MS - beginAt;
+/** An agent that is away, or not ready yet, or that a fault keeps from hearing, learns of a new peer when it can. */
+function allowedForNewPeer({ from, to, beginAt, endAt }: ProbeGap, world: World): number {
+  const canAt = [from, to].flatMap((host) => [
+    world.readyAt(host),
+    world.deafUntil(host, beginAt, endAt),
+  ]);
+  return Math.max(beginAt, ...canAt) + NEW_PEER_MS - beginAt;
 }
 
 export const nothingMisdelivered: InvariantCheck = {

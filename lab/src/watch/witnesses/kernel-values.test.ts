@@ -1,6 +1,14 @@
 import type { FdbEntryState, Link, NeighbourEntry, RouteEvent, RouteState } from "linux";
 import { describe, expect, it } from "vitest";
-import { formatObject, namesOf, toChanges, toHostKernel, toObjects } from "./kernel-values.ts";
+import {
+  dumpWithNames,
+  formatObject,
+  namesOf,
+  type NamespaceDump,
+  toChanges,
+  toHostKernel,
+  toObjects,
+} from "./kernel-values.ts";
 
 const link = (index: number, name: string): Link => ({
   index,
@@ -96,6 +104,21 @@ describe("the kernel's values", () => {
       "route 2001:db8::7 dev eth0 proto 116",
       "route 10.244.2.0/24 via 10.244.2.0 dev flannel.1 proto boot",
     ]);
+  });
+
+  it("are read anew while one is on a device that was made in between", async () => {
+    const late: NamespaceDump = { ...DUMP, routes: [route("10.244.3.0/24", { linkIndex: 9 })] };
+    const whole: NamespaceDump = { ...late, links: [...DUMP.links, link(9, "cni0")] };
+    const dumps = [late, late, whole, DUMP];
+    const read = (): Promise<NamespaceDump> => Promise.resolve(dumps.shift() ?? late);
+    const [first] = toHostKernel(await dumpWithNames(read)).routes;
+    expect(first?.device).toBe("cni0");
+    expect(dumps).toEqual([DUMP]);
+    // One that has no name in any of five dumps is told by its number.
+    dumps.splice(0, 1, late, late, late, late, late, whole);
+    const [second] = toHostKernel(await dumpWithNames(read)).routes;
+    expect(second?.device).toBe("link9");
+    expect(dumps).toEqual([whole]);
   });
 
   it("follow the events: new names, resolved neighbours left out, removals whatever their state", () => {

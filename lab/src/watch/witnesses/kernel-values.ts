@@ -29,6 +29,27 @@ export function namesOf(links: readonly Link[]): Map<number, string> {
   return new Map(links.map(({ index, name }) => [index, name]));
 }
 
+/** A device that is made while its host is dumped is in the next dump; a host where one follows the other is taken as it is. */
+const NAMING_TRIES = 5;
+
+/**
+ * Tables are read one after the other: what is on a device that was made in between would be on one without a name, and be taken
+ * for somebody else's. Then all of it is read anew.
+ */
+export async function dumpWithNames(read: () => Promise<NamespaceDump>): Promise<NamespaceDump> {
+  for (let attempt = 1; ; attempt += 1) {
+    const dump = await read();
+    const names = namesOf(dump.links);
+    const entries = [...dump.routes, ...dump.neighbours, ...dump.fdb];
+    const isNamed = entries.every(
+      ({ linkIndex }) => linkIndex === undefined || names.has(linkIndex),
+    );
+    if (isNamed || attempt === NAMING_TRIES) {
+      return dump;
+    }
+  }
+}
+
 /** As `readHostKernel` reads it from `ip` and `bridge`. */
 export function toHostKernel({ links, routes, neighbours, fdb }: NamespaceDump): HostKernel {
   const names = namesOf(links);

@@ -2,6 +2,7 @@ import type { RouteEvent, RouteEvents, RouteSocket } from "linux";
 import { messageOf } from "../../errors.ts";
 import type { Blindness, DumpedHost, KernelBaseline, KernelChanges } from "../sightings.ts";
 import {
+  dumpWithNames,
   type NamespaceDump,
   namesOf,
   toChanges,
@@ -68,7 +69,11 @@ export class KernelWatch {
     this.#socket.close();
   }
 
-  async #dump(): Promise<NamespaceDump> {
+  #dump(): Promise<NamespaceDump> {
+    return dumpWithNames(() => this.#readTables());
+  }
+
+  async #readTables(): Promise<NamespaceDump> {
     const [links, routes, neighbours, fdb] = await Promise.all([
       this.#socket.links(),
       this.#socket.routes({ table: MAIN_TABLE }),

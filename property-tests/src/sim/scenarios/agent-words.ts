@@ -6,6 +6,8 @@ import { type Cure, type Ground, NO_CURE, StepFailed } from "./ground.ts";
 
 /** An agent has this long for its end. Source: invariant E4. */
 const END_MS = 2_000;
+/** As in the lab. */
+const STROBE_EVERY_MS = 100;
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 export const AGENT_WORDS: FaultWords<
@@ -15,6 +17,7 @@ export const AGENT_WORDS: FaultWords<
   | "restart-agent"
   | "reboot-host"
   | "clock-jump"
+  | "clock-strobe"
   | "clock-drift"
   | "rolling-restart"
   | "join-storm"
@@ -114,6 +117,30 @@ export const AGENT_WORDS: FaultWords<
       const jumpMs = (towards === "past" ? -1 : 1) * (durationMs(by) ?? 0);
       clockErrors.wallOffsetMs += jumpMs;
       return { heal: () => (clockErrors.wallOffsetMs -= jumpMs) };
+    },
+  },
+  "clock-strobe": {
+    whyNot: ({ by }) => (durationMs(by) === undefined ? `no time: ${by}` : undefined),
+    strike(ground, { node, by }) {
+      const { clockErrors } = ground.machine(node);
+      const jumpMs = durationMs(by) ?? 0;
+      let [isOver, offsetMs] = [false, 0];
+      const jump = (toMs: number): void => {
+        clockErrors.wallOffsetMs += toMs - offsetMs;
+        offsetMs = toMs;
+      };
+      const turn = (): void => {
+        if (isOver) return;
+        jump(offsetMs === 0 ? jumpMs : 0);
+        ground.world.time.after(STROBE_EVERY_MS, turn);
+      };
+      turn();
+      return {
+        heal: () => {
+          isOver = true;
+          jump(0);
+        },
+      };
     },
   },
   /** As in the lab, of the wall clock only. */

@@ -33,6 +33,7 @@ export const LOOKS: Readonly<
   "foreign-objects-stay": lookAtForeign,
   "subnets-are-kept": lookAtSubnets,
   "largest-packet-is-mtu": lookAtMtu,
+  "nobody-runs-on-anothers-lease": lookAtClaims,
   "no-packet-lost": (_ground, { records }) =>
     tooFew(records) ??
     records
@@ -53,6 +54,7 @@ export const STANDS_FOR: Readonly<Record<Expectation, string>> = {
   "foreign-objects-stay": "D2",
   "subnets-are-kept": "A10",
   "largest-packet-is-mtu": "D8",
+  "nobody-runs-on-anothers-lease": "B1",
   "no-packet-lost": "D5",
   "gap-at-most": "D5",
 };
@@ -125,6 +127,20 @@ function lookAtSubnets({ leases }: Ground, { subnets }: Memory): Wrongs {
       .filter(([, now]) => spell(now) !== spell(before))
       .map(([place, now]) => `${machine.name} had ${list(before)}, ${place} has ${list(now)}`);
   });
+}
+
+function lookAtClaims({ machines, leases }: Ground): Wrongs {
+  const foreign = leases().filter(
+    ({ owner }) => !machines.some(({ publicIp }) => publicIp === owner),
+  );
+  if (foreign.length === 0) return ["no lease has an owner that is no machine"];
+  return machines
+    .filter(({ agent }) => agent?.running === true)
+    .flatMap((machine) =>
+      foreign
+        .filter(({ blocks }) => spell(blocks) === spell(podSubnets(machine)))
+        .map(({ owner, blocks }) => `${machine.name} runs with ${list(blocks)} of ${owner}`),
+    );
 }
 
 /** As subnet.env or the store writes them: an address of each. */

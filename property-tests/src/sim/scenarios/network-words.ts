@@ -22,6 +22,7 @@ export const NETWORK_WORDS: FaultWords<
   | "pause-store"
   | "stop-member"
   | "pause-member"
+  | "isolate-member"
   | "lose-quorum"
 > = {
   partition: {
@@ -48,5 +49,6 @@ export const NETWORK_WORDS: FaultWords<
   rate: NO_PACKETS,
   "stop-member": NO_MEMBERS,
   "pause-member": NO_MEMBERS,
+  "isolate-member": NO_MEMBERS,
   "lose-quorum": NO_MEMBERS,
 };

@@ -151,6 +151,17 @@ describe("a step that does not hold", () => {
       /^D2: .* nothing of somebody else/,
     ],
     [
+      "an agent that stands still does not hear that its subnet is another's",
+      VXLAN,
+      [
+        { fault: "pause-agent", node: 1 },
+        { fault: "overwrite-lease", node: 1 },
+        { expect: "nobody-runs-on-anothers-lease", withinMs: 3_000 },
+      ],
+      3,
+      /^B1: .* n1 runs with 10\.42\..* of /,
+    ],
+    [
       "an agent that runs is not started",
       VXLAN,
       [{ act: "start-agent", node: 1 }],

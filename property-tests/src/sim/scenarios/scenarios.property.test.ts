@@ -45,9 +45,11 @@ describe("every scenario", () => {
       "network-is-lossy",
       "partition-from-all",
       "partition-from-store",
+      "peers-hear-one-way",
       "run-is-read-only",
       "store-loses-quorum",
       "store-member-dies",
+      "store-member-is-isolated",
       "tunnel-is-black-holed",
     ]);
   });
@@ -76,10 +78,10 @@ describe("words", () => {
         "alter-fdb alter-neighbour alter-route change-config change-leader change-mac change-mtu clock-drift compact-store " +
         "delete-fdb delete-lease delete-link delete-neighbour delete-route detour expire-lease expire-tokens fill-store " +
         "flush-routes foreign-device join-storm kill-agent leave-storm link-flap overwrite-lease pause-agent pause-store " +
-        "poison-key reboot-host reset-connections restart-agent roll-back-store rolling-restart stop-agent stop-store",
-      some: "clock-jump compact-often foreign-route partition",
+        "poison-key reboot-host reserve-lease reset-connections restart-agent roll-back-store rolling-restart stop-agent stop-store",
+      some: "clock-jump clock-strobe compact-often foreign-route partition",
       not:
-        "black-hole change-address corrupt delay duplicate jitter lose-quorum loss partition-pair partition-ring " +
+        "black-hole change-address corrupt delay duplicate isolate-member jitter lose-quorum loss partition-pair partition-ring " +
         "pause-member rate read-only-run reorder stop-member swap-addresses throttle-agent",
     });
   });
@@ -131,6 +133,7 @@ const EXAMPLES: readonly Fault[] = [
   { fault: "change-mtu", node: 1, mtu: 1400 },
   { fault: "clock-drift", node: 1, pace: 50 },
   { fault: "clock-jump", node: 1, by: "1h", towards: "past" },
+  { fault: "clock-strobe", node: 1, by: "25h" },
   { fault: "compact-often" },
   { fault: "compact-store" },
   { fault: "delete-fdb", node: 1, peer: 2 },
@@ -155,6 +158,7 @@ const EXAMPLES: readonly Fault[] = [
   { fault: "pause-store" },
   { fault: "poison-key" },
   { fault: "reboot-host", node: 1 },
+  { fault: "reserve-lease", node: 1 },
   { fault: "reset-connections", node: 1 },
   { fault: "restart-agent", node: 1 },
   { fault: "roll-back-store" },
@@ -206,6 +210,10 @@ describe("known bugs fail the scenario that is about them, under their invariant
     ["a relist shows the own subnet as a peer's", "store-compacts-often"],
     ["a relist forgets which lease is the own one", "store-compacts-often"],
     ["has no condition over all leases", "nodes-storm"],
+    ["a reservation becomes a lease", "subnet-is-reserved"],
+    ["keeps an old MAC", "pause-outlasts-lease"],
+    ["passes peers on late", "lease-is-reassigned-in-partition"],
+    ["deaf to its own key", "clock-strobes"],
   ])("%s: %s", async (bugName, scenarioName) => {
     const bug = KNOWN_BUGS.find(({ name }) => name === bugName);
     const one = playable.find(({ name }) => name === scenarioName);

@@ -56,6 +56,7 @@ export const STORE_WORDS: FaultWords<
   | "delete-lease"
   | "expire-lease"
   | "overwrite-lease"
+  | "reserve-lease"
   | "poison-key"
   | "change-config"
 > = {
@@ -129,6 +130,20 @@ export const STORE_WORDS: FaultWords<
   "overwrite-lease": {
     strike: (ground, { node }) =>
       put(ground, leaseOf(ground, node).key, ground.context.foreignValue()),
+  },
+  "reserve-lease": {
+    strike(ground, { node }) {
+      const { context, world } = ground;
+      const { key, value, createRevision } = leaseOf(ground, node);
+      context.operate(() => world.database.put(key, value));
+      return {
+        heal: () => {
+          const now = world.database.range({ key }).entries[0];
+          if (now?.createRevision === createRevision && now.leaseId === undefined)
+            context.operate(() => world.database.delete(key));
+        },
+      };
+    },
   },
   "poison-key": {
     strike(ground, { poison = "text" }) {
