@@ -23,7 +23,7 @@ export const agentRestartKeepsSubnet: Scenario = {
     { act: "start-agent", node: 2 },
     { expect: "subnets-are-kept", withinMs: 1_000 },
     { expect: "kernel-equals-leases", withinMs: 2_000 },
-    { probe: "stop", packets: 10_000 },
+    { probe: "stop", packets: 4_000 },
     { expect: "no-packet-lost", withinMs: 0 },
     { expect: "pods-reach-each-other", withinMs: 5_000 },
   ],
