@@ -18,6 +18,7 @@ import { dirname, join } from "node:path";
 
 declare const socketBrand: unique symbol;
 declare const readerBrand: unique symbol;
+declare const ringBrand: unique symbol;
 
 /** A netlink socket of the addon; closed by it, at the latest when its environment ends. */
 export interface SocketHandle {
@@ -27,6 +28,11 @@ export interface SocketHandle {
 /** A socket that joined multicast groups, and the thread that reads it. */
 export interface ReaderHandle {
   readonly [readerBrand]: true;
+}
+
+/** A socket that sees all packets of a namespace, and the memory that the kernel writes them into. */
+export interface RingHandle {
+  readonly [ringBrand]: true;
 }
 
 /** What the addon offers. A number in place of a value is an errno. */
@@ -68,6 +74,18 @@ interface Addon {
     readonly errno: number;
   };
   closeReader(reader: ReaderHandle): void;
+  /** A ring of so many blocks of 128 packets. */
+  openPacketRing(namespace: string | null, blocks: number): RingHandle | number;
+  /** Gives the oldest packets back to the kernel, so that it has room for newer ones. */
+  advancePacketRing(ring: RingHandle): void;
+  /**
+   * A copy of what is in the ring, oldest first: six 32-bit numbers in the machine's byte order (seconds, nanoseconds, link,
+   * type, length, captured length), then the bytes captured.
+   */
+  readPacketRing(
+    ring: RingHandle,
+  ): { readonly bytes: Uint8Array; /** Since it was opened. */ readonly lost: number } | number;
+  closePacketRing(ring: RingHandle): void;
   /** An open file of a new network namespace, or a negative errno. */
   createNamespace(): number;
   /** Makes the file and binds the namespace to it; an errno, or 0. */

@@ -56,6 +56,7 @@ export {
   putNexthop,
   removeNexthop,
 } from "./nexthop.ts";
+export { type CapturedPacket, PacketRing, type PacketRingOptions } from "./packet-ring.ts";
 export type { Request } from "./request.ts";
 export {
   type RouteEvent,
