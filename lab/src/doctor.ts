@@ -14,7 +14,7 @@ import {
   type Requirement,
 } from "./requirements.ts";
 import { fileExists, findProgram } from "./system/files.ts";
-import { isRoot } from "./system/machine.ts";
+import { isRoot, nodeProgram } from "./system/machine.ts";
 import { run } from "./system/processes.ts";
 
 /** One thing that this machine can or cannot do. */
@@ -36,6 +36,14 @@ interface Probe {
   readonly script: string;
   readonly remedy: string;
 }
+
+/** Opens what the witnesses of a run record packets with. */
+const RING_SCRIPT = `
+import(process.argv[1]).then(({ PacketRing }) => {
+  PacketRing.open({ blocks: 1 }).close();
+  console.log("evidence has the last packets");
+}).catch(({ message }) => { console.error(message); process.exit(1); });
+`;
 
 const PROBES: readonly Probe[] = [
   {
@@ -67,6 +75,19 @@ const PROBES: readonly Probe[] = [
     needed: false,
     script: "ip tuntap add probe0 mode tun && echo for the udp backend",
     remedy: "modprobe tun, and make /dev/net/tun readable and writable",
+  },
+  {
+    name: "packets",
+    needed: false,
+    script: `exec '${nodeProgram()}' --eval '${RING_SCRIPT}' '${import.meta.resolve("linux")}'`,
+    remedy:
+      "use a kernel with CONFIG_PACKET, and a C compiler: without them violations come without packets",
+  },
+  {
+    name: "tcpdump",
+    needed: false,
+    script: "tcpdump --version | head -n1 | grep .",
+    remedy: "install tcpdump: lab capture runs it, and it reads the packets of a violation",
   },
   {
     name: "br_netfilter",

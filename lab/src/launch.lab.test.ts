@@ -1,6 +1,7 @@
 import { requires } from "linux/testing";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { LabError } from "./errors.ts";
 import { failedPairs, type Lab } from "./lab.ts";
 import { type LaunchedLab, launchLab } from "./launch.ts";
 import { STORE_PREFIX } from "./observe/leases.ts";
@@ -106,6 +107,23 @@ requires("lab")("a launched lab", () => {
     expect(failedPairs(matrix)).toEqual([]);
     expect(returned.publicIps).toEqual(["172.31.1.14"]);
     expect(await keys()).toBe(3);
+  });
+
+  it("says which pods do not reach each other, and what the agent said last", async () => {
+    const [subnet = ""] = (await lab.status({})).hosts[1]?.subnets ?? [];
+    const target = ["ip", "route", "delete", subnet];
+    expect(await lab.exec({ host: "n1", argv: target })).toMatchObject({ exitCode: 0 });
+    // The agent does not look after its routes: no time would bring it back.
+    const error: unknown = await lab
+      .waitReachable({ timeoutMs: 50 })
+      .catch((thrown: unknown) => thrown);
+    expect(String(error)).toMatch(/pod pairs do not reach each other$/);
+    const evidence: unknown = error instanceof LabError ? error.evidence : [];
+    expect(evidence).toContain("n1 → n2 ipv4: 0 of 1 answered");
+    const [via = ""] = (await lab.status({})).hosts[1]?.publicIps ?? [];
+    const back = ["ip", "route", "add", subnet, "via", via];
+    expect(await lab.exec({ host: "n1", argv: back })).toMatchObject({ exitCode: 0 });
+    expect(failedPairs(await lab.waitReachable(SOON))).toEqual([]);
   });
 
   it("makes the pod anew when the subnet changes", async () => {

@@ -41,6 +41,15 @@ requires("lab", "vxlan")("an agent with a known bug", () => {
     expect(exitCode).toBe(0);
   });
 
+  it("B6: is caught by what the store says of its requests, where nothing else is wrong", async () => {
+    const mutation = "renews-unconditionally";
+    const { exitCode, stdout, stderr } = await workplace.run("run", "--mutation", mutation);
+    expect(stdout, stderr).toMatch(
+      /^mutation renews-unconditionally caught by B6 in agent-restart-keeps-subnet /m,
+    );
+    expect(exitCode).toBe(0);
+  });
+
   it("survives a scenario that does not look where it does harm, which is exit code 1", async () => {
     const where = ["largest-packet", "--backend", "host-gw", "--family", "v4"];
     const argv = ["run", ...where, "--mutation", "deaf-to-kernel-events"];

@@ -74,7 +74,13 @@ export class NetnsLab implements Lab {
     const watch =
       options.watch === undefined
         ? undefined
-        : new LabWatch({ options, wish: options.watch, clock, chronicle: this.#chronicle });
+        : new LabWatch({
+            options,
+            wish: options.watch,
+            runDirectory,
+            clock,
+            chronicle: this.#chronicle,
+          });
     this.#watch = watch;
     this.#driver = DRIVERS[options.driver].create({ labId: id, runDirectory, options, clock });
     this.#hosts = new LabHosts({
@@ -311,7 +317,9 @@ export class NetnsLab implements Lab {
   }
 
   async #startStore(topology: Topology, deadline: Deadline, signal: AbortSignal): Promise<Store> {
-    const store = await Store.open(topology.store, this.#runDirectory);
+    const store = await Store.open(topology.store, this.#runDirectory, {
+      logsRequests: this.#watch !== undefined,
+    });
     this.#watch?.observeStore(store);
     this.#store = store;
     await runChecked(["ip", "-batch", "-"], { input: plugBatch(topology.store) });

@@ -71,6 +71,15 @@ requires("lab")("lab run, told how", () => {
     return file(name);
   }
 
+  it("takes of a file that is named without a scenario all of it, and nothing else", async () => {
+    const { exitCode, stdout } = await run("--list", "--json");
+    expect(exitCode).toBe(0);
+    const listed = JSON.parse(stdout) as readonly { readonly name: string }[];
+    const own = [PLAIN, STUCK, UNREACHED].map(({ name }) => name);
+    expect(listed.map(({ name }) => name)).toEqual(own.toSorted());
+    expect((await run("link-flaps", "--list")).stdout).toMatch(/^link-flaps /);
+  });
+
   it("runs on each host the agent that was asked for there, and says so", async () => {
     const one = wrapper("one", "echo this is one >&2");
     const two = wrapper("two", "echo this is two >&2");

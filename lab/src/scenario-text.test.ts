@@ -106,6 +106,7 @@ test("every scenario of the repository says why, and names its invariants", asyn
     "partition-from-all",
     "partition-from-store",
     "pause-outlasts-lease",
+    "peer-changes-unheard",
     "peer-mac-changes",
     "peer-returns-as-new",
     "peers-hear-one-way",

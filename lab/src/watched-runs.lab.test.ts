@@ -9,6 +9,7 @@ import { leaseDetails } from "./observe/lease-details.ts";
 import { STORE_PREFIX } from "./observe/leases.ts";
 import { labOptions } from "./options.ts";
 import { formatJUnit } from "./report/junit.ts";
+import { formatPage } from "./report/page/page.ts";
 import { EventLogWriter, readStories } from "./report/run-store.ts";
 import type { Story } from "./report/story.ts";
 import { formatVerdictLine } from "./report/terminal-summary.ts";
@@ -19,6 +20,8 @@ import { deadlineIn, poll, systemClock } from "./system/clock.ts";
 import { defaultFlanneld } from "./own-agent.ts";
 import { describeMachine, workingDirectory } from "./system/machine.ts";
 import { ROUTE_AGENT } from "./testing/command-line.ts";
+import { type ReadPacket, readPcapng } from "./testing/pcapng.ts";
+import { isPacketFile } from "./watch/pcapng.ts";
 
 /** Longer than what the probes of a short run can make up for, even at their higher pace. */
 const AWAY_MS = 5000;
@@ -33,6 +36,8 @@ const SCENARIO: Scenario = {
 };
 
 const SOON_MS = 10_000;
+/** Source: flannel, Documentation/backends.md, Port of vxlan. */
+const VXLAN_PORT = 8472;
 /** As /proc/net/udp writes it. Source: proc(5). */
 const PROBE_PORT = `:${(41_923).toString(16).toUpperCase()} `;
 
@@ -134,7 +139,8 @@ requires("lab", "vxlan")("a run is judged by its witnesses", () => {
   });
 
   it("D1: fails for an FDB entry that its agent cannot put right", async () => {
-    const { story } = await play(
+    let mac = "";
+    const { story, folder } = await play(
       { backend: "vxlan", family: "v4", segments: 1 },
       undefined,
       async ({ lab }: Operator) => {
@@ -143,13 +149,18 @@ requires("lab", "vxlan")("a run is judged by its witnesses", () => {
         const [address = ""] = hosts.find(({ name }) => name === "n2")?.publicIps ?? [];
         const { entries } = await lab.readStore({ prefix: `${STORE_PREFIX}/subnets/` });
         const lease = leaseDetails(entries).find(({ publicIps }) => publicIps.ipv4 === address);
-        const mac = lease?.vtepMacs.ipv4 ?? "";
+        mac = lease?.vtepMacs.ipv4 ?? "";
         await lab.signalAgent({ host: "n1", signal: "SIGSTOP" });
         await done(
           lab,
           "n1",
           `bridge fdb replace ${mac} dev flannel.1 dst ${elsewhere} self permanent`,
         );
+        // Probes are a chain of pods, and this pair need not be in it.
+        const pod = (lease?.subnets.ipv4 ?? "").replace(/0\/24$/, "2");
+        const ping = ["ping", "-c2", "-i0.2", "-W1", pod];
+        const { stdout } = await lab.exec({ host: "n1", place: "pod", argv: ping });
+        expect(stdout).toContain("2 packets transmitted, 0 received");
       },
     );
     expect(story.judgement.verdict, story.judgement.reasons.join("\n")).toBe("fail");
@@ -158,6 +169,15 @@ requires("lab", "vxlan")("a run is judged by its witnesses", () => {
     expect(violation?.detail).toMatch(
       /missing fdb .* dst 172\.31\.1\.12; stale fdb .* dst 172\.31\.1\.13/,
     );
+    const strays = straysIn(join(folder, packetFile(story, "D1")), mac);
+    expect(strays.length).toBeGreaterThan(0);
+    // They left n1, and came to n3 whose VTEP they are not for.
+    expect(new Set(strays.map(({ port, inbound }) => `${port} ${inbound ? "in" : "out"}`))).toEqual(
+      new Set(["n1 in", "n3 out"]),
+    );
+    const violatedAt = Date.parse(story.started?.wallClock ?? "") + (violation?.violatedAt ?? 0);
+    expect(strays.some(({ atMs }) => Math.abs(atMs - violatedAt) < SOON_MS)).toBe(true);
+    expect(formatPage([story], folder)).toContain('<a href="evidence/');
   });
 });
 
@@ -188,6 +208,33 @@ async function routeVia(
   const { hosts } = await lab.status({});
   const via = hosts.find(({ name }) => name === peer)?.publicIps[0] ?? "";
   await done(lab, host, `ip route replace ${target} via ${via}`);
+}
+
+/** Of the first violation of an invariant that has one. */
+function packetFile({ violations }: Story, invariant: string): string {
+  const [file = ""] = violations
+    .filter(({ id }) => id === invariant)
+    .flatMap(({ evidence }) => evidence.filter(isPacketFile));
+  return file;
+}
+
+/** VXLAN packets to n3's public address whose inner frame is for a MAC that n3 has not. */
+function straysIn(file: string, mac: string): readonly ReadPacket[] {
+  const wanted = mac.replaceAll(":", "");
+  return readPcapng(readFileSync(file)).packets.filter(({ bytes }) => {
+    // Ethernet 14, IPv4 20, UDP 8, VXLAN 8, and then the inner frame's destination. Source: RFC 7348 section 5.
+    const [destination, port, inner] = [
+      bytes.subarray(30, 34),
+      bytes.subarray(36, 38),
+      14 + 20 + 8 + 8,
+    ];
+    return (
+      bytes.length > inner + 6 &&
+      [...destination].join(".") === "172.31.1.13" &&
+      port.readUInt16BE() === VXLAN_PORT &&
+      bytes.subarray(inner, inner + 6).toString("hex") === wanted
+    );
+  });
 }
 
 async function done(lab: Lab, host: string, command: string): Promise<void> {

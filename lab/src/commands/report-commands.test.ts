@@ -64,7 +64,11 @@ describe("lab report", () => {
     expect(said).toMatch(
       /2 runs: 1 pass, 1 fail, 0 unknown\nflaky: node-joins-and-leaves \(.*\): 1 pass, 1 fail\n$/,
     );
+    const packets = "bad/evidence/1-A4/packets.pcapng";
+    expect(said).toContain(`\n    packets of A4: ${path("runs", packets)}\n`);
     expect(readFileSync(html, "utf8")).toMatch(/^<!doctype html>/);
+    // From where the page is, so that both can be moved together.
+    expect(readFileSync(html, "utf8")).toContain(`<a href="runs/${packets}">`);
     expect(readFileSync(junit, "utf8")).toContain('tests="9" failures="2"');
     expect((await outcomeOf(report, path("runs/good")))[0]).toBe(0);
     expect((await outcomeOf(report, path("broken", "run.jsonl")))[0]).toBe(70);
@@ -104,6 +108,8 @@ describe("lab replay", () => {
     expect(exitCode).toBe(0);
     expect(said).toMatch(/^\+ {3}4\.600 s {2}state: step 3\n {2}faults: none\n/);
     expect(said).toMatch(/\+ {3}5\.000 s {2}run ends: pass\n$/);
+    const [, bad] = await outcomeOf(replay, path("runs/bad"));
+    expect(bad).toContain("; packets in evidence/1-A4/packets.pcapng\n");
   });
 });
 

@@ -5,8 +5,11 @@ import { formatPage } from "../report/page/page.ts";
 import { formatPhases } from "../report/phases.ts";
 import { readStories } from "../report/run-store.ts";
 import { formatScenarioTable } from "../report/scenario-table.ts";
+import type { Story } from "../report/story.ts";
 import { formatTotals, formatVerdictLine } from "../report/terminal-summary.ts";
 import { exitCodeOfRuns } from "../report/verdict.ts";
+import { dirname, join, resolve } from "node:path";
+import { isPacketFile } from "../watch/pcapng.ts";
 import { writeText } from "../system/files.ts";
 import type { Command } from "./command.ts";
 import { parseFlags } from "./flags.ts";
@@ -40,7 +43,7 @@ export const report: Command = {
     for (const [flag, format] of Object.entries(writers)) {
       const file = flags.text(flag);
       if (file !== undefined) {
-        writeText(file, format(stories));
+        writeText(file, format(stories, dirname(resolve(file))));
       }
     }
     const style = { colour: terminal.isInteractive };
@@ -48,9 +51,20 @@ export const report: Command = {
       ...(flags.isOn("table") ? [formatScenarioTable(stories)] : []),
       ...(flags.isOn("phases") ? [formatPhases(stories)] : []),
     ];
-    const lines = stories.map((story) => formatVerdictLine(story, style)).join("");
-    terminal.out(told.length > 0 ? told.join("\n") : lines);
+    const lines = stories.map(
+      (story) => formatVerdictLine(story, style) + formatPacketFiles(story),
+    );
+    terminal.out(told.length > 0 ? told.join("\n") : lines.join(""));
     terminal.out(formatTotals(stories) + formatFlaky(stories));
     return Promise.resolve(exitCodeOfRuns(stories.map(({ judgement }) => judgement)));
   },
 };
+
+/** Where the packets of its violations are, a line each. */
+function formatPacketFiles({ violations, folder = "" }: Story): string {
+  return violations
+    .flatMap(({ id, evidence }) =>
+      evidence.filter(isPacketFile).map((file) => `    packets of ${id}: ${join(folder, file)}\n`),
+    )
+    .join("");
+}

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { type AgentCommands, checkAgentHosts, parseAgentCommands } from "../agent-commands.ts";
 import { demandFaultNeed } from "../doctor.ts";
 import { exitCodeOf, LabError, messageOf } from "../errors.ts";
@@ -27,7 +27,7 @@ import { systemClock } from "../system/clock.ts";
 import { writeText } from "../system/files.ts";
 import { defaultFlanneld } from "../own-agent.ts";
 import { describeMachine, labsDirectory, ownProcessId } from "../system/machine.ts";
-import { isScenarioFile, loadScenarios } from "../system/scenario-files.ts";
+import { isScenarioFile, loadScenarios, scenariosIn } from "../system/scenario-files.ts";
 import type { Terminal } from "../system/terminal.ts";
 import type { Command } from "./command.ts";
 import {
@@ -97,9 +97,12 @@ export const run: Command = {
       terminal.out(formatMutations());
       return 0;
     }
-    const scenarios = await loadScenarios(flags.positionals.filter(isScenarioFile));
-    const mutants = chooseMutants(scenarios, flags, choose);
-    const chosen = mutants?.flatMap(({ runs }) => runs) ?? choose(scenarios, flags);
+    const files = flags.positionals.filter(isScenarioFile);
+    const scenarios = await loadScenarios(files);
+    const ofFiles = (await Promise.all(files.map(scenariosIn))).flat();
+    const chooseNamed: typeof choose = (all, named) => choose(all, named, ofFiles);
+    const mutants = chooseMutants(scenarios, flags, chooseNamed);
+    const chosen = mutants?.flatMap(({ runs }) => runs) ?? chooseNamed(scenarios, flags);
     const repeat = countOf(flags, "repeat", 1, MAX_REPEAT);
     const jobs = countOf(flags, "jobs", defaultJobs(), MAX_JOBS);
     const driver = driverOf(flags);
@@ -227,7 +230,7 @@ function writeReports(flags: ParsedFlags, stories: readonly Story[]): void {
   for (const [flag, format] of Object.entries(writers)) {
     const file = flags.text(flag);
     if (file !== undefined) {
-      writeText(file, format(stories));
+      writeText(file, format(stories, dirname(resolve(file))));
     }
   }
 }
@@ -237,8 +240,14 @@ function folderName(): string {
   return `${systemClock.isoTime().replaceAll(":", "-")}-${ownProcessId()}`;
 }
 
-function choose(all: readonly Scenario[], flags: ParsedFlags): readonly Choice[] {
-  const names = flags.positionals.filter((word) => !isScenarioFile(word));
+/** Those that are named; without a name those of the files that are named, and without any all. */
+function choose(
+  all: readonly Scenario[],
+  flags: ParsedFlags,
+  ofFiles: readonly Scenario[] = [],
+): readonly Choice[] {
+  const words = flags.positionals.filter((word) => !isScenarioFile(word));
+  const names = words.length > 0 ? words : ofFiles.map(({ name }) => name);
   const unknown = names.find((name) => !all.some((scenario) => scenario.name === name));
   if (unknown !== undefined) {
     const known = all.map((scenario) => scenario.name).join(", ");

@@ -204,7 +204,12 @@ requires("lab", "vxlan")("faults", () => {
     ]);
     expect(await lab.healFaults({})).toMatchObject([{ saw: expect.any(String) }]);
     await lab.waitReachable({ timeoutMs: SOON_MS });
+    await lab.injectFault(ring);
     await lab.removeHost({ host: "n4" });
+    expect(await lab.healFaults({})).toMatchObject([
+      { saw: "each of 3 hosts had an answer from all beyond its neighbours" },
+    ]);
+    await lab.waitReachable({ timeoutMs: SOON_MS });
     await lab.removeHost({ host: "n3" });
   });
 

@@ -1,4 +1,5 @@
 import type { RunEvent } from "./events.ts";
+import { isPacketFile } from "../watch/pcapng.ts";
 import { plainLine } from "./markup.ts";
 import { repetitionText, subjectOf } from "./story.ts";
 
@@ -26,7 +27,10 @@ function wordsOf(event: RunEvent): string {
     case "host-log":
       return wordsOfHost(event);
     case "invariant-violated":
-      return `${event.id} VIOLATED${event.host === undefined ? "" : ` on ${event.host}`}: ${event.detail}`;
+      return [
+        `${event.id} VIOLATED${event.host === undefined ? "" : ` on ${event.host}`}: ${event.detail}`,
+        ...event.evidence.filter(isPacketFile).map((file) => `packets in ${file}`),
+      ].join("; ");
     case "invariant-checked":
       return `${event.id}: ${event.verdict}, looked ${event.looked} times; ${event.detail}`;
     case "probe-figures":

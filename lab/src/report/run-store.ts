@@ -1,4 +1,4 @@
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { LabError } from "../errors.ts";
 import { fileExists, listDirectory, makeDirectory, readText, appendText } from "../system/files.ts";
 import { formatEventLine, parseEventLog, type EventLog } from "./event-log.ts";
@@ -72,5 +72,5 @@ export function findEventLogs(path: string): readonly string[] {
 
 /** The runs that a path means, gathered. @throws LabError as `findEventLogs` and `readEventLog` */
 export function readStories(path: string): readonly Story[] {
-  return findEventLogs(path).map((file) => tellStory(readEventLog(file)));
+  return findEventLogs(path).map((file) => tellStory(readEventLog(file), dirname(resolve(file))));
 }

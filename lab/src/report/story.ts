@@ -35,6 +35,8 @@ export interface Story {
   readonly endMs: number;
   readonly torn: boolean;
   readonly judgement: Judgement;
+  /** Of its event log, whole path; files of evidence are named from there. Absent for a log that is in no file. */
+  readonly folder?: string;
 }
 
 export interface StepStory {
@@ -70,7 +72,7 @@ export interface LeaseStory {
   readonly endMs?: number;
 }
 
-export function tellStory({ events, torn }: EventLog): Story {
+export function tellStory({ events, torn }: EventLog, folder?: string): Story {
   const one = <T extends RunEvent["type"]>(type: T): Extract<RunEvent, { type: T }> | undefined =>
     all(events, type)[0];
   const started = one("run-started");
@@ -100,6 +102,7 @@ export function tellStory({ events, torn }: EventLog): Story {
     endMs: events.at(-1)?.at ?? 0,
     torn,
     judgement: judge(events),
+    ...(folder === undefined ? {} : { folder }),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { RunEvent, RunStarted, StepFacts, Verdict } from "./events.ts";
+import { isPacketFile } from "../watch/pcapng.ts";
 import { plainLine } from "./markup.ts";
 import {
   hostsByAgent,
@@ -106,7 +107,9 @@ function formatViolation(
   style: SummaryStyle,
 ): string {
   const where = event.host === undefined ? "" : `${event.host} `;
-  const evidence = event.evidence[0] === undefined ? "" : `\n      ${event.evidence[0]}`;
+  const [first, ...others] = event.evidence;
+  const shown = [...(first === undefined ? [] : [first]), ...others.filter(isPacketFile)];
+  const evidence = shown.map((file) => `\n      ${plainLine(file)}`).join("");
   return `  ${mark("fail", style)} ${event.id} t=+${(event.violatedAt / 1000).toFixed(3)} s ${plainLine(where + event.detail)}${evidence}\n`;
 }
 

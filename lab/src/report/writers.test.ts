@@ -72,6 +72,7 @@ describe("the terminal summary", () => {
         ✓ fault partition n2  0.1 s
         ✗ A4 t=+2.390 s n2 /coreos.com/network/subnets/10.244.7.0-24: owner changed without a delete, </script><script>alert("1")</script>\\u{1b}[2J\\u{0} ]]> & 'x' \\u{202e} �
             evidence/1-A4/store.json
+            evidence/1-A4/packets.pcapng
         ? nobody saw the heal of f1
         ✗ expect kernel-equals-leases  2.6 s
             n1: stale </script><script>alert("1")</script>\\u{1b}[2J\\u{0} ]]> & 'x' \\u{202e} �
@@ -146,7 +147,7 @@ describe("JUnit XML", () => {
       <error message="was not checked" type="unknown"></error>
       </testcase>
       <testcase name="vxlan dual, 2 segments: A4" classname="lab" time="0.000">
-      <failure message="/coreos.com/network/subnets/10.244.7.0-24: owner changed without a delete, &lt;/script&gt;&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;\\u{1b}[2J\\u{0} ]]&gt; &amp; &#39;x&#39; \\u{202e} �" type="fail">2.390 s n2 /coreos.com/network/subnets/10.244.7.0-24: owner changed without a delete, &lt;/script&gt;&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;\\u{1b}[2J\\u{0} ]]&gt; &amp; &#39;x&#39; \\u{202e} � evidence/1-A4/store.json
+      <failure message="/coreos.com/network/subnets/10.244.7.0-24: owner changed without a delete, &lt;/script&gt;&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;\\u{1b}[2J\\u{0} ]]&gt; &amp; &#39;x&#39; \\u{202e} �" type="fail">2.390 s n2 /coreos.com/network/subnets/10.244.7.0-24: owner changed without a delete, &lt;/script&gt;&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;\\u{1b}[2J\\u{0} ]]&gt; &amp; &#39;x&#39; \\u{202e} � evidence/1-A4/store.json evidence/1-A4/packets.pcapng
       </failure>
       </testcase>
       <testcase name="vxlan dual, 2 segments" classname="lab" time="0.910">
@@ -304,7 +305,7 @@ describe("replay", () => {
       +   1.900 s  fault f1 seen: no answer from n2 for 60 ms
       +   1.900 s  step 2: pass
       +   1.910 s  step 3 begins
-      +   2.400 s  A4 VIOLATED on n2: /coreos.com/network/subnets/10.244.7.0-24: owner changed without a delete, </script><script>alert("1")</script>\\u{1b}[2J\\u{0} ]]> & 'x' \\u{202e} �
+      +   2.400 s  A4 VIOLATED on n2: /coreos.com/network/subnets/10.244.7.0-24: owner changed without a delete, </script><script>alert("1")</script>\\u{1b}[2J\\u{0} ]]> & 'x' \\u{202e} �; packets in evidence/1-A4/packets.pcapng
       +   2.400 s  store 9: put /coreos.com/network/subnets/10.244.7.0-24 of 172.31.2.12
       +   2.500 s  store 10: delete /coreos.com/network/subnets/10.244.8.0-24
       +   2.600 s  n1: remove </script><script>alert("1")</script>\\u{1b}[2J\\u{0} ]]> & 'x' \\u{202e} �

@@ -18,13 +18,24 @@ const SPEED_FLAGS = ["--heartbeat-interval=50", "--election-timeout=500"];
 /** etcd before 3.5 refuses to start on these without being told. */
 const ARCHITECTURE_OVERRIDE = { ETCD_UNSUPPORTED_ARCH: "arm64" };
 
+/** What a member says of its ordinary life, line by line. */
+const CHATTER = /^.*"level":"(?:debug|info)".*\n?/gm;
+
+/** What the members of one cluster have in common. */
+interface ClusterPlan {
+  readonly plans: readonly EndpointPlan[];
+  readonly runDirectory: string;
+  /** Whether each request that a member answers is a line of its log. */
+  readonly logsRequests: boolean;
+}
+
 /** One member of the store: a real etcd in namespaces of its own. */
 export class Etcd {
   readonly anchor: Anchor;
   readonly name: string;
   readonly endpoint: string;
   readonly #files: MemberFiles;
-  readonly #initialCluster: readonly EndpointPlan[];
+  readonly #cluster: ClusterPlan;
   /** The other members are out of its reach: it answers, and what it says may be of yesterday. */
   isIsolated = false;
   #process: RunningProcess | undefined;
@@ -34,23 +45,19 @@ export class Etcd {
   private constructor(
     anchor: Anchor,
     plan: EndpointPlan,
-    cluster: readonly EndpointPlan[],
+    cluster: ClusterPlan,
     files: MemberFiles,
   ) {
     this.anchor = anchor;
     this.name = plan.name;
     this.endpoint = `http://${addressOf(plan)}:${STORE_PORT}`;
-    this.#initialCluster = cluster;
+    this.#cluster = cluster;
     this.#files = files;
   }
 
   /** Makes the namespaces and the link of one of the members of a cluster; the link is not plugged in. */
-  static async open(
-    plan: EndpointPlan,
-    cluster: readonly EndpointPlan[],
-    runDirectory: string,
-  ): Promise<Etcd> {
-    const files = memberFiles(runDirectory, plan.name);
+  static async open(plan: EndpointPlan, cluster: ClusterPlan): Promise<Etcd> {
+    const files = memberFiles(cluster.runDirectory, plan.name);
     makeDirectory(files.run);
     const anchor = await openAnchor(ANCHOR_SCRIPT, [plan.name, files.run, endpointBatch(plan)]);
     return new Etcd(anchor, plan, cluster, files);
@@ -88,7 +95,8 @@ export class Etcd {
 
   /** What it did, with the end of its log. */
   complaint(what: string): LabError {
-    const evidence = lastLines(readText(this.#files.log) ?? "", LOG_TAIL_LINES);
+    const troubles = (readText(this.#files.log) ?? "").replaceAll(CHATTER, "");
+    const evidence = lastLines(troubles, LOG_TAIL_LINES);
     return new LabError("lab-broke", `${this.name} ${what}`, { evidence });
   }
 
@@ -127,8 +135,9 @@ export class Etcd {
     const { stdout, stderr } = await run(["etcd", "--help"]);
     const known = stdout + stderr;
     const noFsync = known.includes("unsafe-no-fsync") ? ["--unsafe-no-fsync"] : [];
-    const isAlone = this.#initialCluster.length === 1;
-    const peers = this.#initialCluster.map((plan) => `${plan.name}=${peerUrl(plan, isAlone)}`);
+    const { plans, logsRequests } = this.#cluster;
+    const isAlone = plans.length === 1;
+    const peers = plans.map((plan) => `${plan.name}=${peerUrl(plan, isAlone)}`);
     const own = peers.find((peer) => peer.startsWith(`${this.name}=`))?.split("=")[1] ?? "";
     return [
       "etcd",
@@ -142,7 +151,7 @@ export class Etcd {
       // Passwords are hashed once for each member and each log-in: the default takes 60 ms.
       "--bcrypt-cost=4",
       "--logger=zap",
-      "--log-level=error",
+      `--log-level=${logsRequests ? "debug" : "error"}`,
       ...(isAlone ? SPEED_FLAGS_ALONE : SPEED_FLAGS),
       ...noFsync,
     ];

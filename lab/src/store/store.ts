@@ -31,8 +31,14 @@ export class Store {
   }
 
   /** Makes the namespaces and links; the links are not plugged in. */
-  static async open(plans: readonly EndpointPlan[], runDirectory: string): Promise<Store> {
-    return new Store(await Promise.all(plans.map((plan) => Etcd.open(plan, plans, runDirectory))));
+  static async open(
+    plans: readonly EndpointPlan[],
+    runDirectory: string,
+    manner: { readonly logsRequests: boolean },
+  ): Promise<Store> {
+    return new Store(
+      await Promise.all(plans.map((plan) => Etcd.open(plan, { plans, runDirectory, ...manner }))),
+    );
   }
 
   observeRollBacks(observer: RollBackObserver): void {

@@ -43,6 +43,12 @@ export function writeText(path: string, text: string): void {
   renameSync(`${path}.new`, path);
 }
 
+/** Whole or not at all. */
+export function writeBytes(path: string, bytes: Uint8Array): void {
+  writeFileSync(`${path}.new`, bytes);
+  renameSync(`${path}.new`, path);
+}
+
 export function appendText(path: string, text: string): void {
   appendFileSync(path, text);
 }

@@ -39,8 +39,18 @@ export class Deferred<T> {
     this.#waiting.push({ dueAt, item });
   }
 
-  cancel(excused: (item: T) => boolean): void {
+  /** How many were excused. */
+  cancel(excused: (item: T) => boolean): number {
+    const before = this.#waiting.length;
     this.#waiting = this.#waiting.filter(({ item }) => !excused(item));
+    return before - this.#waiting.length;
+  }
+
+  /** Gives some of them time until a moment. */
+  postpone(some: (item: T) => boolean, until: number): void {
+    this.#waiting = this.#waiting.map((one) =>
+      some(one.item) ? { item: one.item, dueAt: Math.max(one.dueAt, until) } : one,
+    );
   }
 
   get isEmpty(): boolean {

@@ -1,14 +1,17 @@
 import { join } from "node:path";
 import { messageOf } from "../errors.ts";
-import { makeDirectory, writeText } from "../system/files.ts";
+import { makeDirectory, writeBytes, writeText } from "../system/files.ts";
 import type { NamedViolation } from "./invariant-watch.ts";
 
 /** Something that is to be kept as it was when a violation was seen. */
 export interface EvidenceSource {
   /** The file's name: `n1.log`, `store.json`. */
   readonly file: string;
-  readonly read: () => string | Promise<string>;
+  readonly read: () => string | Promise<string | Uint8Array>;
 }
+
+/** The last packets, in the folder of a violation. */
+export const PACKETS_FILE = "packets.pcapng";
 
 /** The end of each text that is kept. */
 const MAX_CHARACTERS = 4 * 1024 * 1024;
@@ -32,13 +35,18 @@ export async function freezeEvidence(
   return Promise.all(
     all.map(async ({ file, read }) => {
       const name = join(folder, file.replaceAll(/[^\w.-]/g, "_"));
-      writeText(join(runDirectory, name), (await readOrExplain(read)).slice(-MAX_CHARACTERS));
+      const content = await readOrExplain(read);
+      if (typeof content === "string") {
+        writeText(join(runDirectory, name), content.slice(-MAX_CHARACTERS));
+      } else {
+        writeBytes(join(runDirectory, name), content);
+      }
       return name;
     }),
   );
 }
 
-async function readOrExplain(read: EvidenceSource["read"]): Promise<string> {
+async function readOrExplain(read: EvidenceSource["read"]): Promise<string | Uint8Array> {
   try {
     return await read();
   } catch (error) {

@@ -6,16 +6,19 @@ import type { FaultRequest } from "../lab.ts";
 import { isExpected } from "../lab-pings.ts";
 import { STORE_PREFIX } from "../observe/leases.ts";
 import type { LabOptions, WatchWish } from "../options.ts";
+import { memberFiles } from "../run-directory.ts";
 import { factsOfLab } from "../run-facts.ts";
 import type { Store } from "../store/store.ts";
 import type { Clock } from "../system/clock.ts";
-import { hostIndex, planHost, storeEndpoints } from "../topology.ts";
+import { hostIndex, planHost, planTopology, storeEndpoints } from "../topology.ts";
 import { FaultStage } from "./fault-stage.ts";
 import { RunWatch } from "./run-watch.ts";
 import type { PerFamily } from "./sightings.ts";
 
 /** Pairs of hosts whose pods send each other packets during a run. */
 const MAX_PAIRS = 16;
+/** The supervisor is the switch: each host's link has its other end there. */
+const OWN_NAMESPACE = "/proc/self/ns/net";
 
 /** The watch of the run that a lab is made for: tells the witnesses what becomes of hosts, and what the lab itself does. */
 export class LabWatch implements HostObserver, FaultObserver {
@@ -27,18 +30,21 @@ export class LabWatch implements HostObserver, FaultObserver {
   constructor(deps: {
     readonly options: LabOptions;
     readonly wish: WatchWish;
+    readonly runDirectory: string;
     readonly clock: Clock;
     readonly chronicle: Chronicle;
   }) {
-    const { options, wish, clock, chronicle } = deps;
+    const { options, wish, runDirectory, clock, chronicle } = deps;
     const segmentOf = (name: string): { readonly segment: number } =>
       planHost(hostIndex(name) ?? 1, options);
     this.#run = new RunWatch({
       clock,
       now: () => clock.nowMs() - wish.beganMs,
       storeEndpoints: storeEndpoints(options.storeMembers),
+      storeLogs: planTopology(options).store.map(({ name }) => memberFiles(runDirectory, name).log),
       facts: factsOfLab(options),
       runDirectory: wish.folder,
+      switchNamespace: OWN_NAMESPACE,
       maxPairs: MAX_PAIRS,
       isExpected: (from, to) => isExpected(options, segmentOf(from), segmentOf(to)),
       append: (event) => {

@@ -16,6 +16,8 @@ import { STARTED } from "../report/testing/sample-run.ts";
 import { EtcdGateway } from "../store/gateway.ts";
 import { type Clock, deadlineIn, poll, systemClock } from "../system/clock.ts";
 import { runChecked } from "../system/processes.ts";
+import { readPcapng } from "../testing/pcapng.ts";
+import { isPacketFile } from "./pcapng.ts";
 import { RunWatch } from "./run-watch.ts";
 import type { Sighting } from "./sightings.ts";
 import { ProbeTraffic } from "./witnesses/probe-traffic.ts";
@@ -25,6 +27,9 @@ const HOST_SCRIPT = "ip link set lo up && echo ready && exec sleep infinity";
 const SOON_MS = 20_000;
 const NAMES = ["n1", "n2"] as const;
 const PUBLIC_IPS = ["192.0.2.1", "192.0.2.2"] as const;
+/** In a probe: source and destination, behind the headers of Ethernet and IPv4. Source: RFC 768. */
+const PROBE_PORTS = Buffer.from([0xa3, 0xc3, 0xa3, 0xc3]);
+const UDP_AT = 14 + 20;
 const KEY = `${STORE_PREFIX}/subnets/10.244.1.0-24`;
 
 /** Two hosts joined by a link, whose "pods" are the hosts themselves, and a store: everything real but the agents. */
@@ -110,6 +115,7 @@ requires("netns", "etcd")("a watched run", () => {
       clock: systemClock,
       now: () => systemClock.nowMs() - startMs,
       storeEndpoints: [endpoint],
+      storeLogs: [join(directory, "etcd.log")],
       facts: {
         backend: "host-gw",
         directRouting: false,
@@ -118,6 +124,7 @@ requires("netns", "etcd")("a watched run", () => {
         networks: NETWORKS,
       },
       runDirectory: directory,
+      switchNamespace: `/proc/${anchors[0]?.pid}/ns/net`,
       maxPairs: 8,
       isExpected: () => true,
       append: (event) => {
@@ -172,6 +179,7 @@ requires("netns", "etcd")("a watched run", () => {
       "n1.log",
       "n2.kernel.json",
       "n2.log",
+      "packets.pcapng",
       "store.json",
       "violation.json",
     ]);
@@ -205,6 +213,21 @@ requires("netns", "etcd")("a watched run", () => {
     await systemClock.sleep(300);
     await inHost(0, "ip", "link", "set", "eth0", "up");
     await expectSoon("D5", () => violations("D5").length > 0);
+  });
+
+  it("keeps what was on the wire when a violation was seen, once for each invariant", async () => {
+    const files = (id: string): readonly string[] =>
+      violations(id).flatMap((event) =>
+        event.type === "invariant-violated" ? event.evidence.filter(isPacketFile) : [],
+      );
+    // Told when its files are written, which those after it have none of.
+    await expectSoon("the file", () => files("D5").length === 1);
+    const { comment, packets } = readPcapng(readFileSync(join(directory, files("D5")[0] ?? "")));
+    expect(comment).toMatch(/^D5 n\d n\d → n\d ipv\d: \d+ packets lost .*: violated at 20.*Z, /);
+    const probes = packets.filter(
+      ({ port, bytes }) => port === "eth0" && bytes.indexOf(PROBE_PORTS) === UDP_AT,
+    );
+    expect(new Set(probes.map(({ inbound }) => inbound))).toEqual(new Set([true, false]));
   });
 
   it("sees who received a packet that was for another", async () => {

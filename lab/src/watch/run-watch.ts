@@ -5,18 +5,25 @@ import type { StoreContent, WatchEvent } from "../lab.ts";
 import { type Clock, deadlineIn } from "../system/clock.ts";
 import { readText } from "../system/files.ts";
 import { checksFor } from "./checks/registry.ts";
-import { type EvidenceSource, freezeEvidence } from "./evidence.ts";
+import { type EvidenceSource, freezeEvidence, PACKETS_FILE } from "./evidence.ts";
 import { InvariantWatch, type NamedViolation } from "./invariant-watch.ts";
 import type { DumpedHost, PerFamily, Sighting, StageSighting, WitnessName } from "./sightings.ts";
 import { formatObject } from "./witnesses/kernel-values.ts";
+import { ConnectionWatch } from "./witnesses/connection-watch.ts";
 import { KernelWatch } from "./witnesses/kernel-watch.ts";
+import { PacketRecorder } from "./witnesses/packet-recorder.ts";
 import { ProbeTraffic, type ProbedPod } from "./witnesses/probe-traffic.ts";
+import { StoreLogWatch } from "./witnesses/store-log-watch.ts";
 import { StoreWatch } from "./witnesses/store-watch.ts";
 import { SubnetFileWatch } from "./witnesses/subnet-file-watch.ts";
 
 const DUMP_EVERY_MS = 1000;
 /** Violations whose evidence is kept; later ones are told without. */
 const MAX_FROZEN = 20;
+/** Of so many invariants the first violation has the packets of its moment: each file can have 8 MB. */
+const MAX_PACKET_FILES = 8;
+/** Characters of a violation that its packet file repeats. */
+const MAX_COMMENT = 1000;
 /** At its end a run is looked at more often, until there is nothing left to wait for, but no longer than this. */
 const LAST_DUMP_EVERY_MS = 50;
 const LAST_LOOK_MS = 5000;
@@ -36,8 +43,12 @@ export interface RunWatchOptions {
   readonly now: () => number;
   /** One a member. */
   readonly storeEndpoints: readonly string[];
+  /** What the members log, requests included. */
+  readonly storeLogs: readonly string[];
   readonly facts: NetworkFactsOfRun;
   readonly runDirectory: string;
+  /** Path of the network namespace whose packets are recorded: the one that the ports of all hosts are in. */
+  readonly switchNamespace: string;
   readonly maxPairs: number;
   /** Whether two hosts' pods are to reach each other in this network. */
   readonly isExpected: (from: string, to: string) => boolean;
@@ -45,13 +56,18 @@ export interface RunWatchOptions {
   readonly append: (event: WatchEvent) => void;
 }
 
-/** The four witnesses of a run and the checks that they feed. Runs where the hosts' namespaces are: in the supervisor. */
+/** The witnesses of a run and the checks that they feed. Runs where the hosts' namespaces are: in the supervisor. */
 export class RunWatch {
   readonly #options: RunWatchOptions;
   readonly #watch: InvariantWatch;
   readonly #probes: ProbeTraffic;
   readonly #files: SubnetFileWatch;
   readonly #store: StoreWatch;
+  readonly #requests: StoreLogWatch;
+  readonly #connections: ConnectionWatch;
+  readonly #packets: PacketRecorder;
+  /** Invariants whose first violation has packets. */
+  readonly #withPackets: Set<string> = new Set();
   readonly #stop: AbortController = new AbortController();
   readonly #hosts: Map<string, { readonly host: WatchedHost; readonly kernel: KernelWatch }> =
     new Map();
@@ -63,7 +79,7 @@ export class RunWatch {
   #isOver = false;
 
   constructor(options: RunWatchOptions) {
-    const { clock, now, facts, maxPairs, isExpected } = options;
+    const { clock, now, facts, maxPairs, isExpected, switchNamespace } = options;
     const see = (sighting: Sighting): void => {
       this.#see(sighting);
     };
@@ -71,6 +87,9 @@ export class RunWatch {
     this.#watch = new InvariantWatch(checksFor(facts), facts);
     this.#probes = new ProbeTraffic({ clock, now, see, maxPairs, isExpected });
     this.#files = new SubnetFileWatch({ clock, now, see });
+    this.#requests = new StoreLogWatch({ clock, now, see, logs: options.storeLogs });
+    this.#connections = new ConnectionWatch({ clock, now, see });
+    this.#packets = new PacketRecorder({ clock, namespace: switchNamespace });
     const endpoints = options.storeEndpoints;
     this.#store = new StoreWatch({ endpoints, prefix: `${STORE_PREFIX}/`, clock, now, see });
   }
@@ -78,7 +97,15 @@ export class RunWatch {
   /** Begins to look. Once. */
   start(): void {
     const { signal } = this.#stop;
-    this.#running = [this.#store.run(signal), this.#files.run(signal), this.#probes.run(signal)];
+    const witnesses = [
+      this.#store,
+      this.#files,
+      this.#probes,
+      this.#requests,
+      this.#connections,
+      this.#packets,
+    ];
+    this.#running = witnesses.map((witness) => witness.run(signal));
     this.#dumps = this.#dump(this.#dumping.signal);
   }
 
@@ -96,6 +123,7 @@ export class RunWatch {
     });
     this.#hosts.set(host.name, { host, kernel });
     this.#files.add(host.name, host.subnetFile);
+    this.#connections.add(host.name, host.pid);
   }
 
   /** To be called before the host is taken away: what goes with it is nobody's mistake. */
@@ -103,7 +131,9 @@ export class RunWatch {
     const watched = this.#hosts.get(name);
     this.#hosts.delete(name);
     this.#files.remove(name);
+    this.#connections.remove(name);
     this.#probes.removePod(name);
+    await this.#packets.learnPorts();
     await watched?.kernel.close();
     this.stage({ kind: "host-left", host: name });
   }
@@ -240,7 +270,10 @@ export class RunWatch {
     const evidence =
       number > MAX_FROZEN
         ? []
-        : await freezeEvidence(runDirectory, number, violation, this.#sources());
+        : await freezeEvidence(runDirectory, number, violation, [
+            ...this.#sources(),
+            ...this.#packetSource(violation),
+          ]);
     const { id, at: violatedAt, host, detail } = violation;
     append({
       type: "invariant-violated",
@@ -271,6 +304,20 @@ export class RunWatch {
         },
       ]),
     ];
+  }
+
+  /** What was on the wire, for the first violation of an invariant. */
+  #packetSource({ id, at, host, detail }: NamedViolation): readonly EvidenceSource[] {
+    if (this.#withPackets.has(id) || this.#withPackets.size >= MAX_PACKET_FILES) {
+      return [];
+    }
+    this.#withPackets.add(id);
+    const { clock, now } = this.#options;
+    const wallMs = Date.parse(clock.isoTime()) - (now() - at);
+    const what = `${id} ${host ?? ""} ${detail}`.slice(0, MAX_COMMENT);
+    const comment = `${what}: violated at ${new Date(wallMs).toISOString()}, ${(at / 1000).toFixed(3)} s after the run began`;
+    const file = this.#packets.trouble === undefined ? PACKETS_FILE : "packets.txt";
+    return [{ file, read: () => this.#packets.freeze(comment) }];
   }
 
   /** What of a sighting belongs into the event log. */

@@ -1,6 +1,7 @@
 import type { IpFamily } from "../addresses.ts";
 import type { StoreEntry } from "../lab.ts";
 import type { HostKernel } from "../observe/kernel-state.ts";
+import type { StoreRequest } from "./witnesses/store-request.ts";
 
 /**
  * What the witnesses of a run see, as values. Checks are folds over these alone, so that they can be tried on any story.
@@ -13,11 +14,16 @@ export type Sighting =
   | DumpRound
   | ProbeSighting
   | FileSighting
+  | StoreRequestSeen
+  | ConnectionsOpened
   | StageSighting
   | Blindness;
 
-/** `store`: etcd watch; `kernel`: netlink events; `dump`: full dumps; `probe`: numbered packets; `file`: subnet.env. */
-export type WitnessName = "store" | "kernel" | "dump" | "probe" | "file";
+/**
+ * `store`: etcd watch; `kernel`: netlink events; `dump`: full dumps; `probe`: numbered packets; `file`: subnet.env;
+ * `request`: etcd's log of requests; `connection`: the hosts' TCP counters.
+ */
+export type WitnessName = "store" | "kernel" | "dump" | "probe" | "file" | "request" | "connection";
 
 /** All changes of one revision below the prefix, together as etcd made them. */
 export interface StoreRevision {
@@ -144,6 +150,23 @@ export interface FileSighting {
   readonly at: number;
   readonly host: string;
   readonly text: string | undefined;
+}
+
+/** The store answered a request; the lab's own are among them. */
+export interface StoreRequestSeen {
+  readonly witness: "request";
+  readonly kind: "asked";
+  readonly at: number;
+  readonly request: StoreRequest;
+}
+
+/** TCP connections that a host began since the last of these, answered or not. */
+export interface ConnectionsOpened {
+  readonly witness: "connection";
+  readonly kind: "opened";
+  readonly at: number;
+  readonly host: string;
+  readonly opened: number;
 }
 
 /** What the lab itself does, so that the checks know it from what an agent does. */

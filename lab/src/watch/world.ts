@@ -161,6 +161,11 @@ export class World {
       : Number.POSITIVE_INFINITY;
   }
 
+  /** The host that has, or had, an address. */
+  hostThatHad(address: string): string | undefined {
+    return [...this.#addresses].find(([, addresses]) => addresses.has(address))?.[0];
+  }
+
   /** The host with a public IP. */
   hostOf(publicIp: string): string | undefined {
     return [...this.hosts].find(([, ips]) => Object.values(ips).includes(publicIp))?.[0];

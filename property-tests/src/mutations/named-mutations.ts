@@ -1,6 +1,7 @@
 /** The mutations by the names that a command line takes. */
 import { putsRoutesFirst } from "./kernel-bugs.ts";
 import type { PortMutation } from "./port-mutation.ts";
+import { relistsWithoutPause } from "./reading-bugs.ts";
 import { KNOWN_BUGS } from "./registry.ts";
 
 export interface NamedMutation {
@@ -13,6 +14,7 @@ export interface NamedMutation {
 /** What the simulated world has no check for. */
 const REAL_ONLY: readonly NamedMutation[] = [
   { name: "puts routes first", invariant: "D3", wrap: { wrapKernel: putsRoutesFirst } },
+  { name: "relists without pause", invariant: "C3", wrap: { wrapStore: relistsWithoutPause } },
 ];
 
 /** `writes subnet.env once` → `writes-subnet-env-once` */

@@ -190,6 +190,19 @@ export const asksWithoutPause: WrapStore = (store) =>
     },
   });
 
+/** A watch that ends is answered with one list after the other, and not with one. Source: flannel issue 2470, a loop without a pause. */
+export const relistsWithoutPause: WrapStore = (store) =>
+  wrapped(store, {
+    async *watch(range, fromRevision, options): AsyncGenerator<WatchBatch> {
+      try {
+        yield* store.watch(range, fromRevision, options);
+      } catch (error) {
+        for (let lists = 0; isList(range) && lists < 30; lists++) await store.range(range, options);
+        throw error;
+      }
+    },
+  });
+
 /** A start does not find what the node holds already. */
 export const overlooksOwnKey = (store: KeyValueStore, node: MutatedNode): KeyValueStore =>
   wrapped(store, {

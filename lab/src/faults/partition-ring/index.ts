@@ -1,6 +1,6 @@
 import { LabError } from "../../errors.ts";
 import type { LabHost } from "../../hosts/host.ts";
-import { type AnyFault, defineFault } from "../fault.ts";
+import { type AnyFault, defineFault, type FaultSite } from "../fault.ts";
 import {
   addFilter,
   demandAnswer,
@@ -80,17 +80,36 @@ export const partitionRing: AnyFault = defineFault<readonly Member[]>({
         }
       : undefined;
   },
+  // Of a host that was taken away meanwhile, too: its filter outlives its port.
   heal: async (_site, members) => {
     for (const { plan } of members) {
       await removeFilter(plan);
     }
   },
-  verifyHealed: async (_site, members) => {
+  verifyHealed: async (site, members) => {
+    const left = membersLeft(site, members);
+    const addresses = new Set(left.map(({ host }) => host.plan.addresses[0]?.address));
     const answers = await Promise.all(
-      members.flatMap(({ host, others }) => others.map((address) => pingFrom(host, address, LOOK))),
+      left.flatMap(({ host, others }) =>
+        others
+          .filter((address) => addresses.has(address))
+          .map((address) => pingFrom(host, address, LOOK)),
+      ),
     );
-    return answers.every(({ received }) => received === 1)
-      ? { saw: `each of ${members.length} hosts had an answer from all beyond its neighbours` }
-      : undefined;
+    if (!answers.every(({ received }) => received === 1)) {
+      return undefined;
+    }
+    return {
+      saw:
+        answers.length === 0
+          ? "no two hosts are left of those that were kept apart"
+          : `each of ${left.length} hosts had an answer from all beyond its neighbours`,
+    };
   },
 });
+
+/** A host that has the name of one that was taken away is another host, whom nothing was done to. */
+function membersLeft(site: FaultSite, members: readonly Member[]): readonly Member[] {
+  const there = new Set(site.otherHosts());
+  return members.filter(({ host }) => there.has(host));
+}

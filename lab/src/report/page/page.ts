@@ -8,8 +8,11 @@ import { runArticle } from "./run-article.ts";
 import { SCRIPT } from "./script.ts";
 import { STYLE } from "./style.ts";
 
-/** One file that shows runs: nothing is loaded from anywhere, so it opens without a network and years later. */
-export function formatPage(stories: readonly Story[]): string {
+/**
+ * One file that shows runs: nothing is loaded from anywhere, so it opens without a network and years later. Evidence is
+ * linked where it is said in which folder the page will be.
+ */
+export function formatPage(stories: readonly Story[], folder?: string): string {
   const verdict = worstOf(stories.map(({ judgement }) => judgement.verdict));
   const index = stories.map(
     (story, number) =>
@@ -18,7 +21,7 @@ export function formatPage(stories: readonly Story[]): string {
   return wrap(`Lab: ${stories.length} runs, ${verdict}`, [
     `<nav aria-label="Runs"><ul>${index.join("\n")}</ul></nav>`,
     ...flakyLines(stories).map((line) => `<p>${escapeMarkup(line)}</p>`),
-    ...stories.map((story, number) => runArticle(story, `run-${number}`)),
+    ...stories.map((story, number) => runArticle(story, `run-${number}`, folder)),
   ]);
 }
 

@@ -1,3 +1,4 @@
+import { join, relative } from "node:path";
 import { escapeCut, escapeMarkup } from "../markup.ts";
 import { hostsByAgent, invariantVerdicts, type Story, titleOf } from "../story.ts";
 import { drawGaps, drawLeases, drawTimeline } from "./run-drawings.ts";
@@ -6,8 +7,8 @@ import { drawTopology } from "./topology-drawing.ts";
 /** Lines of one host's log that a page carries; the last ones. */
 const MAX_LOG_LINES = 5000;
 
-/** One run: what it was, what it came to, drawings, tables with the same facts, logs. */
-export function runArticle(story: Story, id: string): string {
+/** One run: what it was, what it came to, drawings, tables with the same facts, logs. @param pageFolder where the page will be */
+export function runArticle(story: Story, id: string, pageFolder?: string): string {
   const { verdict } = story.judgement;
   return [
     `<article id="${id}" aria-labelledby="${id}-title">`,
@@ -17,7 +18,9 @@ export function runArticle(story: Story, id: string): string {
     ...(story.topology === undefined ? [] : [section("Topology", drawTopology(story.topology))]),
     section("Timeline", drawTimeline(story)),
     section("Steps", stepsTable(story)),
-    ...(story.violations.length === 0 ? [] : [section("Violations", violationsTable(story))]),
+    ...(story.violations.length === 0
+      ? []
+      : [section("Violations", violationsTable(story, pageFolder))]),
     ...(invariantVerdicts(story).size === 0 ? [] : [section("Invariants", invariantsTable(story))]),
     ...(story.faults.length === 0 ? [] : [section("Faults", faultsTable(story))]),
     ...(story.probes.length === 0
@@ -82,7 +85,16 @@ function stepsTable({ steps }: Story): string {
   );
 }
 
-function violationsTable({ violations }: Story): string {
+function violationsTable({ violations, folder }: Story, pageFolder: string | undefined): string {
+  const wordsOf = (file: string): Markup => {
+    const words = escapeCut(file);
+    if (folder === undefined || pageFolder === undefined) {
+      return { markup: words };
+    }
+    const path = relative(pageFolder, join(folder, file));
+    const address = path.split("/").map(encodeURIComponent).join("/");
+    return { markup: `<a href="${escapeMarkup(address)}">${words}</a>` };
+  };
   return table(
     ["Seconds", "Invariant", "Host", "Seen", "Evidence"],
     violations.map(({ violatedAt, id, host, detail, evidence }) => [
@@ -90,7 +102,7 @@ function violationsTable({ violations }: Story): string {
       id,
       host ?? "",
       detail,
-      evidence.join("\n"),
+      { markup: evidence.map((file) => wordsOf(file).markup).join("<br>") },
     ]),
   );
 }
@@ -136,8 +148,16 @@ function probesTable({ probes }: Story): string {
 
 const VERDICTS: ReadonlySet<string> = new Set(["pass", "fail", "unknown"]);
 
-function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  const cell = (text: string): string => {
+/** What is markup already. */
+interface Markup {
+  readonly markup: string;
+}
+
+function table(heads: readonly string[], rows: readonly (readonly (string | Markup)[])[]): string {
+  const cell = (text: string | Markup): string => {
+    if (typeof text !== "string") {
+      return `<td>${text.markup}</td>`;
+    }
     const kind = VERDICTS.has(text) ? text : /^[\d.]+$/.test(text) ? "number" : "";
     return `<td${kind === "" ? "" : ` class="${kind}"`}>${escapeCut(text).replaceAll("\n", "<br>")}</td>`;
   };

@@ -145,7 +145,7 @@ export const BAD_RUN: readonly RunEvent[] = [
     id: "A4",
     host: "n2",
     detail: `${KEY}: owner changed without a delete, ${HOSTILE}`,
-    evidence: ["evidence/1-A4/store.json"],
+    evidence: ["evidence/1-A4/store.json", "evidence/1-A4/packets.pcapng"],
   },
   { type: "lease-changed", at: 2400, kind: "put", key: KEY, revision: 9, owner: "172.31.2.12" },
   { type: "lease-changed", at: 2500, kind: "delete", key: OTHER_KEY, revision: 10 },

@@ -9,10 +9,13 @@ import {
   reservationsStay,
 } from "./allocation.ts";
 import { kernelIsAsLeased, mtuFits } from "./data-plane.ts";
+import { foreignObjectsStay } from "./foreign-objects.ts";
 import { forwardingEndsAtOwner } from "./forwarding.ts";
 import { noRouteWithoutItsWay } from "./kernel-order.ts";
 import { ownSubnetIsLeftAlone } from "./own-subnet.ts";
 import { readyMeansLeased } from "./readiness.ts";
+import { devicesComeBack, objectsComeBack } from "./repair.ts";
+import { listsAreRare, requestsAreRare, writesAreConditional } from "./store-protocol.ts";
 import { fileIsWhole, fileNamesLease } from "./subnet-env.ts";
 import { gapsAreAllowed, nothingMisdelivered } from "./traffic.ts";
 
@@ -25,15 +28,21 @@ export const INVARIANT_CHECKS: readonly InvariantCheck[] = [
   reservationsStay,
   readyMeansLeased,
   nobodyWritesAnothersKey,
+  writesAreConditional,
+  listsAreRare,
   kernelIsAsLeased,
+  foreignObjectsStay,
   noRouteWithoutItsWay,
   gapsAreAllowed,
   nothingMisdelivered,
   forwardingEndsAtOwner,
   mtuFits,
   ownSubnetIsLeftAlone,
+  devicesComeBack,
+  objectsComeBack,
   fileIsWhole,
   fileNamesLease,
+  requestsAreRare,
 ];
 
 /** Those that have something to look at in such a network. */

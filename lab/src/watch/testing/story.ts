@@ -3,15 +3,19 @@ import { NETWORKS } from "../../network-config.ts";
 import type { HostKernel } from "../../observe/kernel-state.ts";
 import { InvariantWatch, type NamedViolation } from "../invariant-watch.ts";
 import { INVARIANT_CHECKS } from "../checks/registry.ts";
+import type { StoreRequest } from "../witnesses/store-request.ts";
 import type {
+  ConnectionsOpened,
   DumpedHost,
   DumpRound,
   FileSighting,
+  KernelBaseline,
   KernelChange,
   KernelChanges,
   KernelObject,
   Sighting,
   StoreChange,
+  StoreRequestSeen,
   StoreRevision,
 } from "../sightings.ts";
 
@@ -90,6 +94,48 @@ export function objectsFor(peer: number): readonly [KernelObject, KernelObject, 
     },
   ];
 }
+
+/** What was on a host before its agent: somebody else's. */
+export const FOREIGN_ROUTE: Extract<KernelObject, { readonly object: "route" }> = {
+  object: "route",
+  family: "ipv4",
+  destination: "198.51.100.0/24",
+  gateway: "172.31.1.1",
+  device: "eth0",
+  protocol: 4,
+};
+
+export function baseline(
+  at: number,
+  host: string,
+  ...objects: readonly KernelObject[]
+): KernelBaseline {
+  return { witness: "kernel", kind: "baseline", at, host, objects };
+}
+
+/** The store answered a node. */
+export function asked(
+  at: number,
+  node: number,
+  request: Omit<StoreRequest, "client" | "writes"> & Partial<StoreRequest>,
+): StoreRequestSeen {
+  return {
+    witness: "request",
+    kind: "asked",
+    at,
+    request: { client: ipOf(node), writes: [], ...request },
+  };
+}
+
+export function connections(at: number, node: number, opened: number): ConnectionsOpened {
+  return { witness: "connection", kind: "opened", at, host: `n${node}`, opened };
+}
+
+/** A fault that only strikes, and is over at the next moment. */
+export const blow = (at: number, host: string): readonly Sighting[] => [
+  { witness: "stage", kind: "fault-began", at, fault: "blow", host },
+  { witness: "stage", kind: "fault-ended", at: at + 1, fault: "blow" },
+];
 
 export const putAll = (objects: readonly KernelObject[]): readonly KernelChange[] =>
   objects.map((object) => ({ kind: "put", object }));
@@ -171,15 +217,35 @@ export const nodeJoins = (at: number, node: number): readonly Sighting[] => [
 
 /** Two nodes with their leases, files and kernels; quiet from 200 on. */
 export const CLUSTER: readonly Sighting[] = [
+  baseline(0, "n1", FOREIGN_ROUTE),
   ...nodeJoins(1, 1),
   ...nodeJoins(1, 2),
   revision(2, put("config", CONFIG, { createRevision: 2, leaseId: null })),
+  asked(99, 1, { verb: "Range", lists: `${PREFIX}/subnets/` }),
+  asked(100, 1, {
+    verb: "Txn",
+    writes: [{ key: `${PREFIX}/subnets/10.244.1.0-24`, isConditional: true }],
+  }),
+  connections(100, 1, 1),
   revision(100, lease(1)),
   revision(110, lease(2)),
   changes(120, "n1", ...putAll(objectsFor(2))),
   changes(120, "n2", ...putAll(objectsFor(1))),
   file(150, 1),
   file(150, 2),
+];
+
+/** A fault takes the tunnel device of n1, and then a route: the agent puts both back. */
+export const MENDED: readonly Sighting[] = [
+  ...blow(1000, "n1"),
+  changes(1001, "n1", removed({ object: "link", device: "flannel.1", up: false })),
+  changes(
+    1100,
+    "n1",
+    ...putAll([{ object: "link", device: "flannel.1", up: true }, ...objectsFor(2)]),
+  ),
+  changes(1110, "n1", removed(objectsFor(2)[2])),
+  changes(1120, "n1", ...putAll([objectsFor(2)[2]])),
 ];
 
 /** Goes by without anything in it: what waits for its time gets it. */
