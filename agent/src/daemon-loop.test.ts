@@ -6,7 +6,7 @@ import { parseCidr, parseIp } from "./core/ip.ts";
 import type { Lease } from "./core/lease.ts";
 import { NO_PREDECESSOR, openReconciler } from "./daemon-loop.ts";
 import type { Reconciler } from "./daemon-loop.ts";
-import type { Kernel, KernelEvent, Route } from "./kernel/kernel.ts";
+import type { Change, Kernel, KernelEvent, Route } from "./kernel/kernel.ts";
 import type { MemoryKernel } from "./kernel/memory-kernel.ts";
 import { ManualClock } from "./system/manual-clock.ts";
 import { MemoryLog } from "./system/memory-log.ts";
@@ -27,20 +27,27 @@ async function bench({
   options = {},
   tells = true,
   nexthopsFrom = 512,
+  applyMs = 0,
 }: {
   readonly definition?: BackendDefinition;
   /** Of the backend. */
   readonly options?: object;
   readonly tells?: boolean;
   readonly nexthopsFrom?: number;
+  /** What the kernel takes for each batch of changes, once the loop runs. */
+  readonly applyMs?: number;
 } = {}): Promise<Bench> {
   const cluster = new Cluster(definition, [4], options);
   const { kernel, backend, own } = await cluster.node();
   const clock = new ManualClock();
   const log = new MemoryLog();
+  let isRunning = false;
   const heard: Kernel = Object.assign(Object.create(kernel) as Kernel, {
     dump: kernel.dump.bind(kernel),
-    apply: kernel.apply.bind(kernel),
+    apply: async (changes: readonly Change[]) => {
+      if (isRunning) await clock.sleep(applyMs, new AbortController().signal);
+      return kernel.apply(changes);
+    },
     routesTo: kernel.routesTo.bind(kernel),
     hasNexthops: kernel.hasNexthops.bind(kernel),
     watch: tells ? kernel.watch.bind(kernel) : silence,
@@ -58,6 +65,7 @@ async function bench({
   const peers = await cluster.leases(2, 3, 4);
   reconciler.setPeers(peers);
   await reconciler.pass();
+  isRunning = applyMs > 0;
   const stop = new AbortController();
   const running = reconciler.run(stop.signal).catch((error: unknown) => error);
   await clock.advance(3_000);
@@ -70,6 +78,8 @@ async function bench({
     restart: () => openReconciler(parts),
     async [Symbol.asyncDispose]() {
       stop.abort(new Error("over"));
+      // A kernel that takes its time is waited for.
+      await clock.advance(applyMs * 10);
       await running;
     },
   };
@@ -209,6 +219,34 @@ test("a peer's change is written without a look at the kernel, at once, and said
     data: { cause: "lease-change", changes: 3, refused: 0 },
     message: "reconciled",
   });
+});
+
+test("D4: of many changes the first is written at once, the others together within 150 ms", async () => {
+  await using bed = await bench({ tells: false, applyMs: 10 });
+  const passes = (): number =>
+    bed.reconciler.counters().reconcile_passes_total["lease-change"].part;
+  const [first, second, third] = bed.peers;
+  if (first === undefined || second === undefined || third === undefined)
+    throw new Error("there are three peers");
+  bed.reconciler.setPeers([second, third]);
+  // Routes, neighbours and FDB entries go one after the other.
+  await bed.clock.advance(30);
+  expect(passes()).toBe(1);
+  expect(bed.kernel.print()).not.toContain(`route ${first.subnets[4]} via`);
+  for (const peers of [[third], [second, third], bed.peers, [first]]) {
+    bed.reconciler.setPeers(peers);
+    await bed.clock.advance(25);
+  }
+  expect(passes()).toBe(1);
+  await bed.clock.advance(100);
+  expect(passes()).toBe(2);
+  expect(bed.kernel.print()).toContain(`route ${first.subnets[4]} via`);
+  expect(bed.kernel.print()).not.toContain(`route ${third.subnets[4]} via`);
+  await bed.clock.advance(1_000);
+  bed.reconciler.setPeers(bed.peers);
+  await bed.clock.advance(30);
+  expect(passes()).toBe(3);
+  expect(bed.kernel.print()).toContain(`route ${third.subnets[4]} via`);
 });
 
 test("a refused object is tried less and less often, and at once when its wish changes", async () => {

@@ -130,8 +130,8 @@ export class Passes {
 
   /** When the next pass is due by itself. */
   get dueMs(): number {
-    if (this.#hasNews) return 0;
-    return Math.min(this.schedule.next.atMs, this.#refusals.dueMs);
+    const newsMs = this.#hasNews ? this.schedule.partMs : Number.POSITIVE_INFINITY;
+    return Math.min(newsMs, this.schedule.next.atMs, this.#refusals.dueMs);
   }
 
   setPeers(peers: readonly Lease[]): void {
@@ -168,8 +168,10 @@ export class Passes {
     const nowMs = this.#parts.clock.nowMs();
     const { atMs, cause } = this.schedule.next;
     if (atMs <= nowMs) await this.whole(cause);
-    else if (this.#hasNews) await this.#part("lease-change");
-    else if (this.#refusals.dueMs <= nowMs) await this.#part("retry");
+    else if (this.#hasNews && this.schedule.partMs <= nowMs) {
+      await this.#part("lease-change");
+      this.schedule.partEnded(nowMs, this.#parts.clock.nowMs());
+    } else if (this.#refusals.dueMs <= nowMs) await this.#part("retry");
   }
 
   /** Everything is dumped and compared. @throws AgentError "kernel-refused" when nothing could be read or sent */

@@ -49,3 +49,14 @@ test("the earliest wish counts, with its cause", () => {
   schedule.ask("retry", 5_010, 0);
   expect(schedule.next).toEqual({ atMs: 5_010, cause: "retry" });
 });
+
+test("a storm of lease changes is taken in by passes that cost a tenth of the time, and by six in a second where they cost much", () => {
+  const schedule = new Schedule();
+  expect(schedule.partMs).toBeLessThan(0);
+  schedule.partEnded(1_000, 1_002);
+  expect(schedule.partMs).toBe(1_020);
+  schedule.partEnded(1_020, 1_060);
+  expect(schedule.partMs).toBe(1_170);
+  schedule.partEnded(2_000, 2_400);
+  expect(schedule.partMs).toBe(2_400);
+});

@@ -1,4 +1,4 @@
-/** When to look at the whole kernel again: soon after a kernel event, and never so often that it is all we do. */
+/** When to look again: at the whole kernel soon after a kernel event, at a changed lease at once, and never so often that it is all we do. */
 import type { Cause } from "./daemon-counters.ts";
 
 /** Drift that no kernel event told of is found this often (invariant D11). */
@@ -9,6 +9,13 @@ const BURST_MS = 100;
 const SPACING_MS = 500;
 /** A look that costs more makes the next one wait longer: of the time, no more than one part in so many is spent on looking. */
 const SPACING_PER_COST = 2;
+/**
+ * The same for passes over changed leases. The first is made at once; when many nodes join together the changes behind it are collected:
+ * one pass about ten peers costs less than ten passes.
+ */
+const PART_SPACING_PER_COST = 10;
+/** Half of this is the longest that a change waits on average in such a storm (invariant D4: half of all within 100 ms). */
+const PART_SPACING_MS_MAX = 150;
 
 export class Schedule {
   #sweepMs = 0;
@@ -16,6 +23,7 @@ export class Schedule {
   #cause: Cause = "sweep";
   #beganMs = Number.NEGATIVE_INFINITY;
   #spacingMs = 0;
+  #partMs = Number.NEGATIVE_INFINITY;
 
   /** @param delayMs at least so long from now on */
   ask(cause: Cause, nowMs: number, delayMs: number = BURST_MS): void {
@@ -42,5 +50,16 @@ export class Schedule {
     const costMs = nowMs - this.#beganMs;
     this.#spacingMs = Math.max(SPACING_MS, SPACING_PER_COST * costMs);
     this.#sweepMs = Math.max(this.#sweepMs, this.#beganMs + this.#spacingMs);
+  }
+
+  /** When the next pass over changed leases may begin. */
+  get partMs(): number {
+    return this.#partMs;
+  }
+
+  /** A pass over changed leases is over. */
+  partEnded(beganMs: number, nowMs: number): void {
+    const spacingMs = Math.min(PART_SPACING_PER_COST * (nowMs - beganMs), PART_SPACING_MS_MAX);
+    this.#partMs = Math.max(nowMs, beganMs + spacingMs);
   }
 }
