@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { buildOwnAgent, bundlePlace } from "./own-agent.ts";
+import { buildOwnAgent, bundlePlace, defaultFlanneld } from "./own-agent.ts";
 
 const REPOSITORY = join(import.meta.dirname, "../..");
 /** Two builds, on a machine whose cores are busy. */
@@ -156,3 +156,50 @@ test("a build that fails is told with what it said, and nothing of it is kept", 
   });
   expect(readdirSync(dirname(dirname(program)))).toEqual([]);
 });
+
+/** Sets the flag that the agent sets, calls a function late, and lives until its compiled code is kept or would have been. */
+const COMPILES_LATE = `#!/usr/bin/env node
+  const { setFlagsFromString } = require("node:v8");
+  setFlagsFromString(process.argv[2]);
+  const late = () => require("node:module").flushCompileCache();
+  setTimeout(late, 1);
+  const began = performance.now();
+  const look = setInterval(() => {
+    if (require("node:fs").readdirSync(process.argv[3], { recursive: true }).some((name) => name.endsWith(".code")) && performance.now() - began > 2500)
+      clearInterval(look);
+  }, 20);
+  console.log(JSON.stringify({ argv: process.argv.slice(1), __filename, isOwn: module.filename === __filename }));
+`;
+
+test(
+  "what one agent compiled the next one takes, which has the same words",
+  { timeout: 60_000 },
+  () => {
+    const program = join(copy, "content", "flanneld.cjs");
+    const compiled = join(copy, "compiled");
+    mkdirSync(dirname(program));
+    writeFileSync(program, COMPILES_LATE);
+    const smallHeap = readFileSync(join(REPOSITORY, "agent/src/system/small-heap.ts"), "utf8");
+    const flags = [...smallHeap.matchAll(/setFlagsFromString\("(.+)"\)/g)].map(([, flag]) => flag);
+    expect(flags).toHaveLength(1);
+    const [node = "", ...before] = defaultFlanneld().slice(0, -1);
+    const run = (): unknown => {
+      const words = [...before, program, ...flags.map(String), compiled];
+      const env = { ...process.env, NODE_COMPILE_CACHE: compiled };
+      const { stdout, stderr } = spawnSync(node, words, { encoding: "utf8", env });
+      expect(stderr).toBe("");
+      return JSON.parse(stdout);
+    };
+    const kept = (): readonly (readonly [string, number])[] =>
+      readdirSync(compiled, { recursive: true, encoding: "utf8" })
+        .filter((name) => name.endsWith(".code"))
+        .map((name) => [name, statSync(join(compiled, name)).ino]);
+    const argv = [program, ...flags, compiled];
+    expect(run()).toEqual({ argv, __filename: program, isOwn: true });
+    const first = kept();
+    expect(first.map(([name]) => name)).toEqual([expect.stringMatching(/\/content\.code$/)]);
+    run();
+    // Code that V8 had refused would have been kept anew.
+    expect(kept()).toEqual(first);
+  },
+);

@@ -3,6 +3,7 @@
  * the program, and imports neither.
  */
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { LabError } from "./errors.ts";
 import {
   digestTrees,
@@ -34,6 +35,8 @@ const BUILD = "shipping/src/main.ts";
 const SOURCE = "agent/src/main.ts";
 const CACHE = "node_modules/.cache/flanneld";
 const PROGRAM = "flanneld.cjs";
+/** Runs it with compiled code that was kept. */
+const RUNNER = fileURLToPath(new URL("kept-code.cjs", import.meta.url));
 
 /** A lab that is up for longer may find that the agent of a host cannot be started again. */
 const KEPT_FOR_MS = 14 * 24 * 3600 * 1000;
@@ -52,7 +55,7 @@ let found: readonly string[] | undefined;
  * the same answer, so that all hosts of a lab run the same program.
  */
 export function defaultFlanneld(): readonly string[] {
-  found ??= [nodeProgram(), bundlePlace()];
+  found ??= [nodeProgram(), RUNNER, bundlePlace()];
   return found;
 }
 
