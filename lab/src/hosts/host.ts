@@ -10,7 +10,7 @@ import type { Clock } from "../system/clock.ts";
 import { fileVersion, makeDirectory, readText } from "../system/files.ts";
 import { STORE_USER } from "../store/gateway.ts";
 import { KernelWitness } from "../observe/kernel-witness.ts";
-import { run, runChecked } from "../system/processes.ts";
+import { run } from "../system/processes.ts";
 import {
   type EndpointAddress,
   EXTERNAL_INTERFACE,
@@ -25,7 +25,6 @@ import {
   podAddresses,
   podBatch,
   podBridgeBatch,
-  podPlugBatch,
   podUnplugBatch,
 } from "./link-scripts.ts";
 
@@ -81,6 +80,8 @@ export class LabHost {
   readonly #closing: AbortController = new AbortController();
   #wake: AbortController = new AbortController();
   #pod: Pod | undefined;
+  /** Or parts of one. */
+  #hadPod = false;
   /** The subnet.env that was there before the agent was started: not this agent's word. */
   #staleVersion: string | undefined;
   #seenVersion: string | undefined;
@@ -269,11 +270,13 @@ export class LabHost {
   }
 
   async #makePod(file: SubnetFile): Promise<void> {
-    await this.#removePod();
-    await this.#batch(podBridgeBatch(file));
-    const script = [this.name, podBatch(file, this.anchor.pid)];
+    // A host that never had a pod has nothing of one.
+    if (this.#hadPod) {
+      await this.#removePod();
+    }
+    this.#hadPod = true;
+    const script = [this.name, String(this.anchor.pid), podBridgeBatch(file), podBatch(file)];
     const anchor = await openAnchor(POD_ANCHOR_SCRIPT, script, this.anchor);
-    await this.#batch(podPlugBatch());
     this.#pod = { anchor, file };
     this.#observer?.podMade({ host: this.name, pid: anchor.pid, ips: this.podIps });
   }
@@ -287,10 +290,6 @@ export class LabHost {
     }
     await run(this.anchor.enter(["ip", "-force", "-batch", "-"]), { input: podUnplugBatch() });
     await pod?.anchor.close();
-  }
-
-  async #batch(text: string): Promise<void> {
-    await runChecked(this.anchor.enter(["ip", "-batch", "-"]), { input: text });
   }
 }
 

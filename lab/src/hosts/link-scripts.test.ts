@@ -35,14 +35,14 @@ it("plugs a host into its segment, in both families", () => {
 
 it("gives the bridge the first and the pod the second address of each leased subnet", () => {
   const file = parseSubnetFile(FILE);
-  expect(file && podBridgeBatch(file) + podBatch(file, 42)).toMatchInlineSnapshot(`
+  expect(file && `${podBridgeBatch(file)}42\n${podBatch(file)}`).toMatchInlineSnapshot(`
     "link add cni0 type bridge
     link set cni0 mtu 1430
     address add 10.244.7.1/24 dev cni0
     address add fd00:10:244:7::1/64 dev cni0 nodad
     link set cni0 up
+    link add pod0 mtu 1430 master cni0 up type veth peer name eth0 mtu 1430 netns 42
     link set lo up
-    link add eth0 mtu 1430 type veth peer name pod0 mtu 1430 netns 42
     address add 10.244.7.2/24 dev eth0
     address add fd00:10:244:7::2/64 dev eth0 nodad
     link set eth0 up

@@ -4,7 +4,8 @@ import { type EndpointPlan, EXTERNAL_INTERFACE, type SegmentPlan } from "../topo
 
 /**
  * Texts for `ip -batch` and sh(1). Each is run in the namespace its first line names.
- * One batch makes many objects: a process per link would be the slowest part of `lab up`.
+ * One batch makes many objects, and scripts use what the shell can do by itself: a process per link, name and text would be the slowest part
+ * of `lab up`.
  */
 
 /** Name of the bridge that pods of a host hang on. Source: flannel CNI plugin, default bridge name. */
@@ -31,26 +32,45 @@ done
 echo 1 > /proc/sys/net/ipv4/ip_forward
 `;
 
+/** Names a UTS namespace; in a user namespace only a system call may. */
+const HOSTNAME_SCRIPT = `
+name_host() {
+  { echo "$1" > /proc/sys/kernel/hostname; } 2>/dev/null || hostname "$1"
+}
+`;
+
 /**
  * Run as the first process of a host: name it, give it its own /run, /sys and link, say so, then do nothing for ever.
  * Arguments: host name, directory for /run, batch text.
  */
 export const ANCHOR_SCRIPT: string = `set -e
-hostname "$1"
+${HOSTNAME_SCRIPT}
+name_host "$1"
 mount --bind "$2" /run
 mount -t sysfs -o ro sysfs /sys
 ${SYSCTL_SCRIPT}
-printf %s "$3" | ip -batch -
+ip -batch - <<END
+$3
+END
 echo ready
 exec sleep infinity </dev/null >/dev/null 2>&1
 `;
 
-/** Run as the first process of a pod. Arguments: host name, batch text. */
+/**
+ * Run as the first process of a pod. Arguments: host name, process of the host, batch text for the host, whose last word is to be the pod's
+ * process, batch text for the pod.
+ */
 export const POD_ANCHOR_SCRIPT: string = `set -e
-hostname "$1-pod"
+${HOSTNAME_SCRIPT}
+name_host "$1-pod"
 mount -t sysfs -o ro sysfs /sys
 [ ! -d /proc/sys/net/ipv6/conf ] || echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad
-printf %s "$2" | ip -batch -
+nsenter --net="/proc/$2/ns/net" ip -batch - <<END
+$3$$
+END
+ip -batch - <<END
+$4
+END
 echo ready
 exec sleep infinity </dev/null >/dev/null 2>&1
 `;
@@ -93,24 +113,29 @@ export function unplugBatch(endpoint: EndpointPlan): string {
   return lines([`link delete ${endpoint.name}`]);
 }
 
-/** In the host's namespace: the pods' bridge, which owns the first address of each leased subnet. */
+/**
+ * In the host's namespace: the pods' bridge, which owns the first address of each leased subnet, and a port, whose other end appears in the
+ * namespace of a process that is still to be written behind.
+ */
 export function podBridgeBatch(file: SubnetFile): string {
-  return lines([
+  const { mtu } = file;
+  const bridge = lines([
     `link add ${POD_BRIDGE} type bridge`,
-    `link set ${POD_BRIDGE} mtu ${file.mtu}`,
+    `link set ${POD_BRIDGE} mtu ${mtu}`,
     ...file.gateways.map(
       (gateway) =>
         `address add ${formatCidr(gateway)} dev ${POD_BRIDGE}${noDad(formatCidr(gateway))}`,
     ),
     `link set ${POD_BRIDGE} up`,
   ]);
+  const port = `link add ${POD_PORT} mtu ${mtu} master ${POD_BRIDGE} up`;
+  return `${bridge}${port} type veth peer name ${POD_INTERFACE} mtu ${mtu} netns `;
 }
 
-/** In the pod's namespace: its link, whose other end appears in the host's namespace. */
-export function podBatch(file: SubnetFile, hostPid: number): string {
+/** In the pod's namespace: the link that `podBridgeBatch` made. */
+export function podBatch(file: SubnetFile): string {
   return lines([
     "link set lo up",
-    `link add ${POD_INTERFACE} mtu ${file.mtu} type veth peer name ${POD_PORT} mtu ${file.mtu} netns ${hostPid}`,
     ...podAddresses(file).map(
       (address) =>
         `address add ${formatCidr(address)} dev ${POD_INTERFACE}${noDad(formatCidr(address))}`,
@@ -122,12 +147,7 @@ export function podBatch(file: SubnetFile, hostPid: number): string {
   ]);
 }
 
-/** In the host's namespace: plug in what `podBatch` made. */
-export function podPlugBatch(): string {
-  return lines([`link set ${POD_PORT} master ${POD_BRIDGE} up`]);
-}
-
-/** In the host's namespace: what `podBridgeBatch` and `podPlugBatch` made. */
+/** In the host's namespace: what `podBridgeBatch` made. */
 export function podUnplugBatch(): string {
   return lines([`link delete ${POD_PORT}`, `link delete ${POD_BRIDGE}`]);
 }
