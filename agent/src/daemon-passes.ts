@@ -135,13 +135,19 @@ export class Passes {
   }
 
   setPeers(peers: readonly Lease[]): void {
-    this.#peers = peers;
-    this.wake();
+    this.#wakeIfSooner(() => (this.#peers = peers));
   }
 
   look(cause: Cause, delayMs?: number): void {
-    this.schedule.ask(cause, this.#parts.clock.nowMs(), delayMs);
-    this.wake();
+    const nowMs = this.#parts.clock.nowMs();
+    this.#wakeIfSooner(() => this.schedule.ask(cause, nowMs, delayMs));
+  }
+
+  /** Who rests until a pass is due need not know of a storm that changes nothing about that. */
+  #wakeIfSooner(change: () => void): void {
+    const { dueMs } = this;
+    change();
+    if (this.dueMs < dueMs) this.wake();
   }
 
   /** Whether the kernel tells of anything but what is wished, or of a way to a peer: our own changes come back as events. */

@@ -77,6 +77,22 @@ describe("the set of peers", () => {
     expect(sets).toEqual([["10.3.2.0/24 192.0.2.2"]]);
   });
 
+  test("C6: changes at once with the address that this node publishes, though the store does not", async () => {
+    await put(2, "192.0.2.2");
+    await put(3, "192.0.2.3");
+    await watch();
+    const publish = async (address: string): Promise<void> => {
+      // Nobody keeps the lease here, so that the store is not written.
+      node.subnetManager.publish(attributesOf(address), bench.signal).catch(() => undefined);
+      await bench.clock.advance(100);
+    };
+    await publish("192.0.2.3");
+    await publish("192.0.2.2");
+    await publish("192.0.2.4");
+    const both = ["10.3.2.0/24 192.0.2.2", "10.3.3.0/24 192.0.2.3"];
+    expect(sets).toEqual([both, both.slice(0, 1), both.slice(1), both]);
+  });
+
   test("does not come again for a renewal, which says nothing new", async () => {
     await put(2, "192.0.2.2", bench.database.grantLease(60).leaseId);
     await watch();

@@ -1,4 +1,4 @@
-import { Latest, firstOf } from "../../core/latest.ts";
+import { Latest } from "../../core/latest.ts";
 import { LeaseTable } from "../../core/lease-table.ts";
 import type { Lease } from "../../core/lease.ts";
 import { formatSubnetKey } from "../../core/subnet-key.ts";
@@ -19,23 +19,20 @@ export async function* watchPeers(
 ): AsyncGenerator<readonly Lease[], void> {
   const ownKey = context.keys.subnets + formatSubnetKey(own.subnets);
   const stop = new AbortController();
+  const over = AbortSignal.any([signal, stop.signal]);
   const table = new Latest<LeaseTable>();
-  const following = followRange(
-    context,
-    { prefix: context.keys.subnets },
-    intoTable(context, table),
-    AbortSignal.any([signal, stop.signal]),
-  ).catch((error: unknown) => table.fail(error));
+  const fail = (error: unknown): void => table.fail(error);
+  const following = Promise.all([
+    followRange(context, { prefix: context.keys.subnets }, intoTable(context, table), over).catch(
+      fail,
+    ),
+    lookAgain(publications, table, over).catch(fail),
+  ]);
   try {
     let shown: readonly Lease[] | undefined;
-    for (let [version, moves] = [0, publications.version]; ;) {
-      const [seen, moved] = [version, moves];
-      await firstOf(signal, [
-        (either) => table.changedSince(seen, either),
-        (either) => publications.changedSince(moved, either),
-      ]);
+    for (let version = 0; ;) {
+      await table.changedSince(version, signal);
       ({ version } = table);
-      ({ version: moves } = publications);
       if (table.value === undefined) continue;
       const { attributes: present = own } = publications.value ?? {};
       const peers = table.value.snapshot(ownKey).filter((peer) => !isSameNode(peer, present));
@@ -46,6 +43,18 @@ export async function* watchPeers(
   } finally {
     stop.abort(new Error("nobody reads the peers any more"));
     await following;
+  }
+}
+
+/** What this node publishes decides whose lease is its own. One wait for all publications: one for each lease would cost as much as reading that. */
+async function lookAgain(
+  publications: Latest<Publication>,
+  table: Latest<LeaseTable>,
+  signal: AbortSignal,
+): Promise<never> {
+  for (;;) {
+    await publications.changedSince(publications.version, signal);
+    if (table.value !== undefined) table.set(table.value);
   }
 }
 
