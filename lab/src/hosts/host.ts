@@ -196,6 +196,10 @@ export class LabHost {
     this.#wake.abort();
   }
 
+  get state(): HostStatus["state"] {
+    return this.#agent.ended?.state ?? (this.#isReady() ? "ready" : "starting");
+  }
+
   status(): Omit<HostStatus, "peers"> {
     const { ended, pid, uptimeMs } = this.#agent;
     const pod = this.#pod;
@@ -204,7 +208,7 @@ export class LabHost {
       segment: this.plan.segment,
       publicIps: this.plan.addresses.map(({ address }) => address),
       subnets: this.subnets,
-      state: ended?.state ?? (this.#isReady() ? "ready" : "starting"),
+      state: this.state,
       ...(ended === undefined ? { uptimeMs } : { exit: ended.how }),
       ...(pid === undefined ? {} : { agentPid: pid }),
       podIps: this.podIps,

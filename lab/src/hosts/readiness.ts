@@ -22,7 +22,7 @@ export async function waitReady(
   { clock, deadline, signal }: Waiting,
   endIsFailure: boolean,
 ): Promise<void> {
-  const unready = (): LabHost[] => hosts.filter((host) => host.status().state !== "ready");
+  const unready = (): LabHost[] => hosts.filter(({ state }) => state !== "ready");
   const outcome = await poll(clock, { everyMs: READY_POLL_MS, deadline, signal }, () => {
     const ended = endIsFailure ? hosts.find((host) => host.agent.ended !== undefined) : undefined;
     return ended ?? (unready().length === 0 ? "ready" : undefined);
