@@ -20,7 +20,10 @@ const WISH: TrafficWish = {
 
 function node(
   usesNftables: boolean,
-  { generation, ...options }: MemoryFirewallOptions & { readonly generation?: number } = {},
+  {
+    generation,
+    ...options
+  }: MemoryFirewallOptions & { readonly generation?: number | (() => number) } = {},
 ): {
   readonly firewalls: MemoryFirewalls;
   readonly manager: TrafficManager;
@@ -35,7 +38,7 @@ function node(
     usesNftables,
     command: firewalls,
     watchRules,
-    ruleGeneration: () => generation,
+    ruleGeneration: () => (typeof generation === "function" ? generation() : generation),
     log,
   });
   return { firewalls, manager, log };
@@ -180,3 +183,32 @@ test("a firewall that is not in use and refuses is named once, and is no failure
     "warn cannot clean up the firewall that is not in use: nft -j list table ip flannel-ipv4: Error: cannot open netlink socket",
   ]);
 });
+
+test.each([
+  [1, 0],
+  [2, 1],
+])(
+  "D13: nftables that are not in use are looked through only where they ever had a rule (generation %d: %d times)",
+  async (begin, times) => {
+    let generation = begin;
+    const { firewalls, manager } = node(false, { generation: () => generation });
+    firewalls.beforeCommand = (command) => {
+      if (command.includes("restore")) generation++;
+    };
+    const lists = (): number =>
+      firewalls.commands.filter((command) => command.startsWith("nft -j list")).length;
+    expect(await manager.apply(4, WISH, "all")).toBe(true);
+    expect(await manager.apply(4, WISH, "all")).toBe(false);
+    expect(lists()).toBe(times);
+    // Whoever writes there later is found, as often as it happens.
+    for (const more of [1, 2]) {
+      firewalls.nftables.run("add table ip flannel-ipv4");
+      generation++;
+      expect(await manager.apply(4, WISH, "all")).toBe(true);
+      expect(firewalls.nftables.list("ip", "flannel-ipv4")).toBeUndefined();
+      expect(lists()).toBe(times + 2 * more - 1);
+      expect(await manager.apply(4, WISH, "all")).toBe(false);
+      expect(lists()).toBe(times + 2 * more);
+    }
+  },
+);

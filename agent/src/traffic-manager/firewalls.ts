@@ -1,5 +1,6 @@
 /** Both firewalls of a node: the one that the network config names, and what the other one may still hold of ours. */
 import { AgentError } from "../core/errors.ts";
+import { FAMILIES } from "../core/ip.ts";
 import type { Family } from "../core/ip.ts";
 import { NFT_FAMILIES } from "../core/nftables-rules.ts";
 import type { TrafficWish } from "../core/traffic-rules.ts";
@@ -24,6 +25,9 @@ const IPTABLES_CHAINS: Readonly<Record<string, readonly string[]>> = {
   filter: ["FORWARD", "FLANNEL-FWD"],
 };
 
+/** Of an nf_tables that nobody ever wrote to. Source: linux net/netfilter/nf_tables_api.c nf_tables_init_net. */
+const FIRST_GENERATION = 1;
+
 export function openTrafficManager(parts: FirewallParts): TrafficManager {
   return new Firewalls(parts);
 }
@@ -36,6 +40,10 @@ class Firewalls implements TrafficManager {
   readonly #said = new Map<Family, string>();
   /** In which generation a firewall was found right, and for which wish; by firewall and family. */
   readonly #right = new Map<string, string>();
+  /** Families that nobody looked at so far. */
+  readonly #new = new Set<Family>(FAMILIES);
+  /** Families at whose first look, which is under way, nf_tables had no rule at all. */
+  readonly #empty = new Set<Family>();
 
   constructor(parts: FirewallParts) {
     this.#parts = parts;
@@ -44,7 +52,8 @@ class Firewalls implements TrafficManager {
   }
 
   async apply(family: Family, wish: TrafficWish, thoroughness: Thoroughness): Promise<boolean> {
-    const { usesNftables } = this.#parts;
+    const { usesNftables, ruleGeneration } = this.#parts;
+    if (this.#new.delete(family) && ruleGeneration() === FIRST_GENERATION) this.#empty.add(family);
     const inUse = await (usesNftables
       ? this.#applyNftables(family, wish)
       : this.#applyIptables(family, wish, { besidesNftables: false }));
@@ -64,7 +73,7 @@ class Firewalls implements TrafficManager {
     try {
       const changed = await (this.#parts.usesNftables
         ? this.#applyIptables(family, wish, { besidesNftables: true })
-        : this.#applyNftables(family, nothing));
+        : this.#clearNftables(family, nothing));
       this.#said.delete(family);
       return changed;
     } catch (error) {
@@ -77,6 +86,13 @@ class Firewalls implements TrafficManager {
       this.#said.set(family, error.message);
       return false;
     }
+  }
+
+  /** Where nothing had ever been written at the first look, nothing of ours is: what was written since is the firewall in use. */
+  #clearNftables(family: Family, nothing: TrafficWish): Promise<boolean> {
+    if (this.#empty.delete(family))
+      this.#right.set(`nftables ${family}`, stateOf(this.#parts.ruleGeneration(), nothing));
+    return this.#applyNftables(family, nothing);
   }
 
   #applyNftables(family: Family, wish: TrafficWish): Promise<boolean> {
@@ -100,13 +116,17 @@ class Firewalls implements TrafficManager {
     { generation, wish }: { readonly generation: number | undefined; readonly wish: TrafficWish },
     look: () => Promise<boolean>,
   ): Promise<boolean> {
-    const now = `${generation} ${JSON.stringify(wish)}`;
+    const now = stateOf(generation, wish);
     if (generation !== undefined && this.#right.get(what) === now) return false;
     this.#right.delete(what);
     const changed = await look();
     if (!changed) this.#right.set(what, now);
     return changed;
   }
+}
+
+function stateOf(generation: number | undefined, wish: TrafficWish): string {
+  return `${generation} ${JSON.stringify(wish)}`;
 }
 
 async function* relevant(events: RuleEvents): AsyncGenerator<void, void, undefined> {
