@@ -21,11 +21,14 @@ const DIRECTORIES = ["dev", "etc", "opt", "proc", "root", "run", "sys", "tmp", "
 /** Links into /usr where the machine has it so. Source: file-hierarchy(7). */
 const MERGED = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 
-/** Writes the file system to a tar(1) file. @throws LabError "command-failed" */
-export async function writeImage(tarFile: string): Promise<void> {
-  const programs = [...PROGRAMS.split(" "), ...MORE_PROGRAMS.split(" ")].flatMap(
-    (name) => findProgram(name) ?? [],
-  );
+/**
+ * Writes the file system to a tar(1) file.
+ * @param more whole paths of further programs and files, which are there
+ * @throws LabError "command-failed"
+ */
+export async function writeImage(tarFile: string, more: readonly string[] = []): Promise<void> {
+  const names = [...PROGRAMS.split(" "), ...MORE_PROGRAMS.split(" ")];
+  const programs = [...names.flatMap((name) => findProgram(name) ?? []), ...more];
   const libraryDirectories = listDirectory("/usr/lib").map((name) => join("/usr/lib", name));
   const support = [
     ...SUPPORT,
