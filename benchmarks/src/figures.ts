@@ -4,7 +4,7 @@
 export interface Comparison {
   /** `programming 5,000 peers`. */
   readonly title: string;
-  readonly unit: "ms" | "KiB";
+  readonly unit: "ms" | "KiB" | "processes";
   /** The first is ours. */
   readonly ways: readonly Way[];
   /** What else was seen of ours; no ratio says anything of it. */

@@ -1,6 +1,6 @@
 /**
  * Measures what design.md section 10 promises, each beside a yardstick in the same run: `pnpm bench [programming sweep one-peer memory
- * start commit lab] [--peers 1000,5000,10000] [--hosts 20] [--runs 5] [--json FILE]`. Ends with 0 whatever the figures, 64 for a wrong word.
+ * start resync commit lab] [--peers 1000,5000,10000] [--hosts 20] [--runs 5] [--json FILE]`. Ends with 0 whatever the figures, 64 for a wrong word.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -10,9 +10,19 @@ import { parseArgs } from "node:util";
 import { measureCommits } from "./commit.ts";
 import { type Comparison, judge, print } from "./figures.ts";
 import { measureLab } from "./lab-up.ts";
+import { measureResyncs } from "./resync.ts";
 import { measureStarts } from "./start.ts";
 
-const BENCHES = ["programming", "sweep", "one-peer", "memory", "start", "commit", "lab"] as const;
+const BENCHES = [
+  "programming",
+  "sweep",
+  "one-peer",
+  "memory",
+  "start",
+  "resync",
+  "commit",
+  "lab",
+] as const;
 type Bench = (typeof BENCHES)[number];
 
 interface Settings {
@@ -70,6 +80,8 @@ class Benches {
         return peers.map((count) => this.#memory(count));
       case "start":
         return measureStarts(this.#settings.runs, join(this.#directory, "shipped"));
+      case "resync":
+        return measureResyncs(this.#settings.runs);
       case "commit":
         return inTurn(this.#settings.hosts ?? COMMIT_HOSTS, (hosts) =>
           measureCommits(hosts, this.#settings.runs),
