@@ -93,6 +93,12 @@ export default {
       "^agent/src/daemon",
       `^(agent/src/(core/|daemon|together\\.ts|kernel/(kernel|reconcile)\\.ts|backends/backend\\.ts|subnet-manager/subnet-manager\\.ts|traffic-manager/traffic-manager\\.ts)|${system})`,
     ),
+    only(
+      "status-is-values",
+      "what is shown is a function of values: it asks no port, and nothing in it decides anything",
+      "^agent/src/status/",
+      `^agent/src/(status/|core/|daemon-(vitals|counters|readiness)\\.ts$|subnet-manager/subnet-manager\\.ts$|kernel/(kernel|difference|identity|print)\\.ts$)|${system}`,
+    ),
     never(
       "only-main-knows-all",
       "main.ts puts the adapters together; nobody imports it",

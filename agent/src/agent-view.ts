@@ -13,6 +13,7 @@ import type { Files } from "./system/files.ts";
 import { HealthServer } from "./system/health-server.ts";
 import type { AnswerMaker, Pages } from "./system/health-server.ts";
 import type { Log } from "./system/log.ts";
+import { Slices } from "./system/slices.ts";
 import { openStatusSocket } from "./system/status-socket.ts";
 
 /** What there is to show, and by what. */
@@ -82,10 +83,12 @@ export function statusPages({ options, version, vitals, clock }: View): Pages {
     const wish = vitals.wish();
     return { ...report(), ...(wish === undefined ? {} : { wish }) };
   };
-  return new Map([
+  // Taken at once, and written in slices.
+  const slices = new Slices(clock);
+  return new Map<string, AnswerMaker>([
     ["/healthz", healthzPage],
-    ["/status", () => reportPage(report())],
-    ["/wish", () => reportPage(reportWithWish())],
+    ["/status", () => slices.run(reportPage(report()))],
+    ["/wish", () => slices.run(reportPage(reportWithWish()))],
   ]);
 }
 

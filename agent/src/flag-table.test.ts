@@ -75,6 +75,8 @@ const GOOD: Readonly<Record<string, { value: string; reads: Partial<Options> }>>
   "healthz-port": { value: "8286", reads: { healthPort: 8286 } },
   "iptables-resync": { value: "0x1e", reads: { rulesResyncSeconds: 30 } },
   "iptables-forward-rules": { value: "F", reads: { forwardRules: false } },
+  "ip-blackhole-route": { value: "1", reads: { blackholeRoute: true } },
+  vmodule: { value: "main=2,vxlan*=9,", reads: { given: { vmodule: "main=2,vxlan*=9," } } },
   "set-node-network-unavailable": { value: "false", reads: {} },
   v: { value: "2", reads: { verbosity: 2 } },
   "readyz-once": { value: "true", reads: { readyzOnce: true } },
@@ -154,7 +156,9 @@ describe("for people", () => {
   });
 
   test("the usage says which flags are not here", () => {
-    expect(formatUsage("flanneld")).toMatch(/-vmodule string\n +log verbosity .* \(not here: /);
+    expect(formatUsage("flanneld")).toMatch(
+      /-log_backtrace_at string\n +source line .* \(not here: /,
+    );
   });
 
   test("docs/flags.md is fresh", async () => {

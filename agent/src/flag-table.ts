@@ -14,6 +14,8 @@ export interface FlagRow {
   readonly range?: readonly [number, number];
   /** Any other word is refused. */
   readonly choices?: readonly string[];
+  /** What does not match is refused. */
+  readonly pattern?: { readonly expression: RegExp; readonly expected: string };
   /** Why the flag is refused where another value than the default is asked for, and what to do instead. */
   readonly missing?: string;
   /** Its value is shown to nobody. */
@@ -141,8 +143,7 @@ const NODE_FLAGS: readonly FlagRow[] = [
     name: "ip-blackhole-route",
     type: "boolean",
     fallback: "false",
-    missing: "this agent makes no blackhole routes: leave it out",
-    help: "keep a blackhole route for the leased subnet",
+    help: "drop what is sent to addresses of the leased subnet that no pod has, by a blackhole route behind all other routes to it",
   },
   {
     name: "healthz-ip",
@@ -218,8 +219,12 @@ const PROGRAM_FLAGS: readonly FlagRow[] = [
     name: "vmodule",
     type: "string",
     fallback: "",
-    missing: NAMES_SOURCE,
-    help: "log verbosity of single source files",
+    pattern: {
+      // Source: klog's moduleSpec.Set.
+      expression: /^(?:(?:[^=,]+=\d{1,9})?(?:,|$))*$/,
+      expected: "pattern=N, comma-separated, N from 0 on",
+    },
+    help: "log verbosity of single source files, pattern=N,...: read and then left alone, because it names files of flannel; -v=1 shows every call",
   },
   {
     name: "log_backtrace_at",

@@ -7,7 +7,7 @@ import manifest from "../package.json" with { type: "json" };
 import { runAgent } from "./run-agent.ts";
 import { openEtcdSubnetManager } from "./subnet-manager/etcd/index.ts";
 import { CryptoRandom } from "./system/crypto-random.ts";
-import { lockInstance } from "./system/instance-lock.ts";
+import { lockForCleanup, lockInstance } from "./system/instance-lock.ts";
 import { NodeCommand } from "./system/node-command.ts";
 import { NodeFiles } from "./system/node-files.ts";
 import { sendDatagram } from "./system/service-socket.ts";
@@ -51,6 +51,7 @@ async function main(): Promise<never> {
         }),
       files: new NodeFiles(),
       lockInstance,
+      lockForCleanup,
       sendDatagram,
       clock: new SystemClock(),
       random: new CryptoRandom(),

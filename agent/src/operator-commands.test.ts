@@ -13,6 +13,7 @@ import {
   twoNodes,
 } from "./memory-world-bench.ts";
 import { isCommand, runCommand } from "./operator-commands.ts";
+import type { CommandPorts } from "./operator-commands.ts";
 import type { Pages } from "./system/health-server.ts";
 import { openTrafficManager } from "./traffic-manager/firewalls.ts";
 import { MemoryFirewalls } from "./traffic-manager/memory-firewalls.ts";
@@ -50,10 +51,17 @@ const NO_NEWS: RuleNews = {
   ruleGeneration: () => undefined,
 };
 
+interface Where {
+  readonly world: World;
+  readonly node: Node;
+  readonly pages?: Pages;
+  readonly lockForCleanup?: CommandPorts["lockForCleanup"];
+}
+
 /** Runs a command where this agent runs, or none. */
 async function run(
   words: string,
-  { world, node, pages }: { world: World; node: Node; pages?: Pages },
+  { world, node, pages, lockForCleanup = () => undefined }: Where,
 ): Promise<{ exitCode: number; out: string }> {
   const [name, ...rest] = words.split(" ");
   if (!isCommand(name)) throw new Error(`${name} is no command`);
@@ -74,6 +82,7 @@ async function run(
           [Symbol.asyncDispose]: () => Promise.resolve(),
         }),
       removeDeadSocket: () => Promise.resolve(false),
+      lockForCleanup,
       openFirewalls: () =>
         [true, false].map((usesNftables) => {
           const { firewalls: command = new MemoryFirewalls(), log } = node;
@@ -206,6 +215,30 @@ test("cleanup refuses while an agent runs, also one that does not answer", async
   await expect(run("cleanup", { ...where, pages: silent })).rejects.toThrow("an agent runs here");
   expect(where.node.kernel.print()).toBe(before);
   await stop();
+});
+
+test("cleanup holds the lock of the agent from first to last and takes its file along; a dry run does not", async () => {
+  const world = new World();
+  const node = world.node();
+  const log: string[] = [];
+  const lockForCleanup = (subnetFile: string): Disposable & { removeFile(): void } => {
+    log.push(`lock ${subnetFile}`);
+    return {
+      removeFile: () => log.push(`remove ${node.files.texts.size} files left`),
+      [Symbol.dispose]: () => log.push("unlock"),
+    };
+  };
+  node.files.texts.set(SUBNET_FILE, "FLANNEL_NETWORK=10.42.0.0/16\n");
+  await run("cleanup --dry-run", { world, node, lockForCleanup });
+  expect(log).toEqual([]);
+  await run("cleanup", { world, node, lockForCleanup });
+  expect(log).toEqual([`lock ${SUBNET_FILE}`, "remove 0 files left", "unlock"]);
+  const held = (): never => {
+    throw new AgentError("already-running", "another flanneld, process 7, already serves it");
+  };
+  node.files.texts.set(SUBNET_FILE, "FLANNEL_NETWORK=10.42.0.0/16\n");
+  await expect(run("cleanup", { world, node, lockForCleanup: held })).rejects.toThrow("process 7");
+  expect(node.files.texts.has(SUBNET_FILE)).toBe(true);
 });
 
 test("D2: cleanup takes away what is ours and subnet.env, a dry run nothing, a second one finds nothing", async () => {

@@ -54,9 +54,16 @@ export interface CommandPorts {
   readonly removeDeadSocket: (path: string) => Promise<boolean>;
   /** Each firewall that may hold rules of ours. */
   readonly openFirewalls: () => readonly TrafficManager[];
+  /** Keeps agents with this subnet file away; undefined where there can be none. @throws AgentError "already-running", "file-unusable" */
+  readonly lockForCleanup: (subnetFile: string) => RemovableLock | undefined;
   readonly files: Files;
   readonly clock: Clock;
   readonly writeOut: (text: string) => void;
+}
+
+/** A lock whose file can be taken away while it is held. */
+interface RemovableLock extends Disposable {
+  removeFile(): void;
 }
 
 /** What was asked for. */
@@ -202,6 +209,8 @@ async function look(wishes: Wishes, ports: CommandPorts, kernel: Kernel): Promis
 async function cleanup(wishes: Wishes, ports: CommandPorts): Promise<number> {
   const { socket, subnetFile, dryRun, json } = wishes;
   await refuseWhileAgentRuns(socket, ports.ask);
+  // Of one without a socket, and of one that starts meanwhile.
+  using lock = dryRun ? undefined : ports.lockForCleanup(subnetFile);
   const text = await ports.files.read(subnetFile);
   const networks = [...wishes.networks, ...networksOf(text)];
   await using kernel = ports.openKernel();
@@ -219,6 +228,7 @@ async function cleanup(wishes: Wishes, ports: CommandPorts): Promise<number> {
   const isFile = text !== undefined && refused.length === 0;
   if (isFile && !dryRun) await ports.files.remove(subnetFile);
   if (socket !== "" && !dryRun) await ports.removeDeadSocket(socket);
+  lock?.removeFile();
   const removed = [
     ...changes
       .filter((_, index) => results[index]?.error === undefined)

@@ -35,6 +35,7 @@ test("without flags every option has the reference's default", () => {
     ipMasq: false,
     fullyRandomDisabled: false,
     forwardRules: true,
+    blackholeRoute: false,
     rulesResyncSeconds: 5,
     healthIp: "0.0.0.0",
     healthPort: 0,
@@ -245,6 +246,16 @@ describe("bad values", () => {
     ["-subnet-file=/run/flannel/", "expected the path of a file"],
     ["-log-format=xml", 'invalid value "xml" for flag -log-format: one of auto, json, text'],
     ["-log-format=", "one of auto, json, text"],
+    [
+      "-vmodule=main",
+      'invalid value "main" for flag -vmodule: expected pattern=N, comma-separated',
+    ],
+    ["-vmodule=main=2=3", "expected pattern=N"],
+    ["-vmodule==2", "expected pattern=N"],
+    ["-vmodule=main=", "expected pattern=N"],
+    ["-vmodule=main=x", "expected pattern=N"],
+    ["-vmodule=main=-1", "N from 0 on"],
+    ["-vmodule=main=1,vxlan", "expected pattern=N"],
     ["-iface-regex=(", "--iface-regex=(: not a regular expression: "],
     ["-iface-regex=[[:alpha:]]", "--iface-regex=[[:alpha:]]: not a regular expression: "],
     [`-iface-regex=${"(".repeat(100_000)}`, `--iface-regex=${"(".repeat(200)}…: not a regular`],
@@ -268,6 +279,19 @@ describe("bad values", () => {
     },
   );
 });
+
+test.each(["main=2", "main=2,", ",main=0,vxlan*=9", ","])(
+  "-vmodule=%s is read, and said to change nothing",
+  (value) => {
+    const { verbosity, warnings } = options([`-vmodule=${value}`]);
+    expect({ verbosity, warnings }).toEqual({
+      verbosity: 0,
+      warnings: [
+        "vmodule names source files of flannel: it changes nothing, -v=1 shows every call",
+      ],
+    });
+  },
+);
 
 describe("secrets", () => {
   test("a user without a password, and the other way round, is warned of", () => {

@@ -26,6 +26,8 @@ export interface Options {
   readonly ipMasq: boolean;
   readonly fullyRandomDisabled: boolean;
   readonly forwardRules: boolean;
+  /** Whether packets to nobody in the own subnet are dropped. */
+  readonly blackholeRoute: boolean;
   readonly rulesResyncSeconds: number;
   readonly healthIp: string;
   /** 0 for no server. */
@@ -77,6 +79,10 @@ export function parseOptions(words: readonly string[], environment: Environment)
     given.set(name, found);
   for (const row of FLAGS) checkRow(row, given.get(row.name));
   const options = readOptions(given);
+  if ((given.get("vmodule")?.texts.at(-1) ?? "") !== "")
+    warnings.push(
+      "vmodule names source files of flannel: it changes nothing, -v=1 shows every call",
+    );
   checkInterfaceWishes(options.interfaceWishes);
   if ((options.etcdUsername === "") !== (options.etcdPassword === ""))
     warnings.push(
@@ -145,6 +151,10 @@ function checkRow(row: FlagRow, given: Given | undefined): void {
     throw invalid(
       `invalid value ${quoteText(text)} for ${place}: one of ${row.choices.join(", ")}`,
     );
+  if (row.pattern?.expression.test(text) === false)
+    throw invalid(
+      `invalid value ${quoteText(text)} for ${place}: expected ${row.pattern.expected}`,
+    );
 }
 
 function readOptions(given: AllGiven): Omit<Options, "warnings" | "given"> {
@@ -180,6 +190,7 @@ function readOptions(given: AllGiven): Omit<Options, "warnings" | "given"> {
     ipMasq: boolean("ip-masq"),
     fullyRandomDisabled: boolean("ip-masq-fully-random-disable"),
     forwardRules: boolean("iptables-forward-rules"),
+    blackholeRoute: boolean("ip-blackhole-route"),
     rulesResyncSeconds: integer("iptables-resync"),
     healthIp: text("healthz-ip"),
     healthPort: Math.max(0, integer("healthz-port")),

@@ -2,6 +2,7 @@
 import { AgentError } from "./core/errors.ts";
 import { openHealth, openStatus } from "./agent-view.ts";
 import type { BackendDefinition } from "./backends/backend.ts";
+import { withBlackholes } from "./backends/blackholes.ts";
 import * as registry from "./backends/registry.ts";
 import { runDaemon } from "./daemon.ts";
 import { HINDRANCES } from "./daemon-readiness.ts";
@@ -13,6 +14,7 @@ import type { NetworkConfig } from "./core/network-config.ts";
 import { formatUsage } from "./flag-text.ts";
 import { parseOptions } from "./options.ts";
 import { formatCommandUsage, isCommand, runCommand } from "./operator-commands.ts";
+import type { CommandPorts } from "./operator-commands.ts";
 import type { Options } from "./options.ts";
 import type { ProcessFigures } from "./status/metrics.ts";
 import type { openEtcdSubnetManager } from "./subnet-manager/etcd/index.ts";
@@ -39,6 +41,8 @@ export interface Adapters {
   readonly files: Files;
   /** Refuses a second agent for the same subnet file. @throws AgentError "already-running", "file-unusable" */
   readonly lockInstance: (subnetFile: string) => Disposable;
+  /** The same for a cleanup, which takes the file of the lock away; undefined where there is no directory for it. */
+  readonly lockForCleanup: CommandPorts["lockForCleanup"];
   /** Sends one datagram to a unix socket. @throws Error */
   readonly sendDatagram: (socket: string, text: string) => void;
   readonly openTrafficManager: (options: TrafficManagerOptions) => TrafficManager;
@@ -202,7 +206,7 @@ async function run(
     {
       subnetManager,
       kernel,
-      backends: backendsByType(),
+      backends: backendsByType(options),
       checkMachine: (config) => checkMachine(config, files, log),
       openTrafficManager: ({ enableNftables }) =>
         adapters.openTrafficManager({
@@ -268,11 +272,13 @@ function daemonOptions(options: Options): Omit<DaemonOptions, "onReady"> {
   };
 }
 
-function backendsByType(): ReadonlyMap<string, BackendDefinition> {
+function backendsByType({
+  blackholeRoute,
+}: Pick<Options, "blackholeRoute">): ReadonlyMap<string, BackendDefinition> {
   const backends = new Map<string, BackendDefinition>();
   for (const definition of Object.values(registry)) {
     if (backends.has(definition.type)) throw new Error(`two backends of type ${definition.type}`);
-    backends.set(definition.type, definition);
+    backends.set(definition.type, blackholeRoute ? withBlackholes(definition) : definition);
   }
   return backends;
 }

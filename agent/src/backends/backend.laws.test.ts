@@ -5,18 +5,28 @@ import type { Lease } from "../core/lease.ts";
 import { parseMac } from "../core/mac.ts";
 import type { Change, KernelObject } from "../kernel/kernel.ts";
 import { reconcile } from "../kernel/reconcile.ts";
+import { withBlackholes } from "./blackholes.ts";
 import { Cluster, NETWORKS, nodeIp, nodeSubnet, perFamily } from "./memory-cluster.ts";
 import * as registry from "./registry.ts";
 
-const CASES = Object.values(registry).flatMap((definition) =>
+const VARIANTS = Object.values(registry).flatMap((definition) => [
+  { name: definition.type, definition, hasBlackholes: false },
+  {
+    name: `${definition.type} with blackholes`,
+    definition: withBlackholes(definition),
+    hasBlackholes: true,
+  },
+]);
+
+const CASES = VARIANTS.flatMap(({ name, ...variant }) =>
   ([[4], [6], [4, 6]] as const).map((families) => ({
-    name: `${definition.type} over IPv${families.join(" and IPv")}`,
-    definition,
+    name: `${name} over IPv${families.join(" and IPv")}`,
+    ...variant,
     families,
   })),
 );
 
-describe.each(CASES)("$name", ({ definition, families }) => {
+describe.each(CASES)("$name", ({ definition, families, hasBlackholes }) => {
   const cluster = new Cluster(definition, families);
 
   /** The printed kernel of a fresh node after one pass with these peers. */
@@ -35,6 +45,21 @@ describe.each(CASES)("$name", ({ definition, families }) => {
         expect(node.kernel.print()).toContain(`route ${nodeSubnet(peer, family)} via `);
     for (const family of families)
       expect(node.kernel.print()).not.toContain(`route ${nodeSubnet(1, family)} via `);
+  });
+
+  test("what is sent to nobody in the own subnet is dropped as soon as it is leased, where that is asked for", async () => {
+    const node = await cluster.node();
+    const holes = (): readonly string[] =>
+      node.kernel
+        .print()
+        .split("\n")
+        .filter((line) => line.startsWith("blackhole"));
+    await node.pass([]);
+    const wanted = families.map(
+      (family) => `blackhole ${nodeSubnet(1, family)} proto 116 metric 4294967295`,
+    );
+    expect(holes()).toEqual(hasBlackholes ? wanted.toSorted() : []);
+    expect(node.kernel.print()).not.toContain(`route ${nodeSubnet(1, 4)}`);
   });
 
   test("reconciling twice changes nothing the second time", async () => {
@@ -337,6 +362,8 @@ function altered(object: KernelObject): KernelObject {
     case "nexthop":
     case "route":
       return { ...object, protocol: 4 };
+    case "blackhole":
+      return object;
     case "sysctl":
       return { ...object, value: "2" };
   }

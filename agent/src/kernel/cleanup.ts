@@ -1,5 +1,5 @@
 /**
- * What an agent that is not coming back leaves on a node: the devices, routes and nexthop objects that bear our marks inside the pod
+ * What an agent that is not coming back leaves on a node: the devices, routes, blackholes and nexthop objects that bear our marks inside the pod
  * networks. Neighbours, FDB entries and addresses go with their device. Nothing else is named (invariant D2).
  */
 import { containsIp, parseCidr } from "../core/ip.ts";
@@ -52,5 +52,11 @@ export function planCleanup(
         !usedByOthers.has(nexthop.id),
     );
   const devices = dumped.filter((object) => object.kind === "link");
-  return [...ours, ...nexthops, ...devices].map((object) => ({ action: "remove", object }));
+  const blackholes = dumped
+    .filter((object) => object.kind === "blackhole")
+    .filter(({ destination }) => networks.some((network) => containsIp(network, destination)));
+  return [...ours, ...blackholes, ...nexthops, ...devices].map((object) => ({
+    action: "remove",
+    object,
+  }));
 }

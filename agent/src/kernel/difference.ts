@@ -72,7 +72,7 @@ export function* compare(actual: readonly KernelObject[], wish: Wish): Steps<Com
     put.neighbour,
     work.ownGateways,
     put.nexthop,
-    [...work.exchanges, ...put.route, ...remove.route],
+    [...work.exchanges, ...put.route, ...put.blackhole, ...remove.route, ...remove.blackhole],
     [...remove.nexthop, ...remove.neighbour],
     [...remove.fdb, ...remove.address, ...remove.link],
   ];
@@ -190,6 +190,7 @@ class Work {
       case "neighbour":
       case "fdb":
       case "nexthop":
+      case "blackhole":
     }
     if (found.length === 0 || !found.some((object) => isSame(object, wanted)))
       this.put[wanted.kind].push(putting(identity, wanted));
@@ -260,12 +261,22 @@ function removing(identity: string, object: KernelObject): NamedChange {
 }
 
 function emptyByKind(): ByKind {
-  return { link: [], address: [], neighbour: [], fdb: [], nexthop: [], route: [], sysctl: [] };
+  return {
+    link: [],
+    address: [],
+    neighbour: [],
+    fdb: [],
+    nexthop: [],
+    route: [],
+    blackhole: [],
+    sysctl: [],
+  };
 }
 
-/** The device that takes the object along when it goes. */
+/** The device that takes the object along when it goes; empty for what no device takes along. */
 function linkOf(object: KernelObject): string {
   if (object.kind === "link") return object.name;
+  if (object.kind === "blackhole") return "";
   return object.kind === "sysctl" ? (linkOfSysctl(object) ?? "") : object.link;
 }
 

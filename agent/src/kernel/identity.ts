@@ -17,6 +17,8 @@ export function identityOf(object: KernelObject): string {
       return nexthopIdentity(object.id);
     case "route":
       return `route ${object.destination}`;
+    case "blackhole":
+      return `blackhole ${object.destination}`;
     case "sysctl":
       return `sysctl ${object.path}`;
   }
@@ -67,6 +69,8 @@ export function isSame(a: KernelObject, b: KernelObject): boolean {
       return b.kind === "nexthop" && isSameWay(a, b);
     case "route":
       return b.kind === "route" && isSameWay(a, b) && a.nexthop === b.nexthop;
+    case "blackhole":
+      return b.kind === "blackhole";
     case "sysctl":
       return b.kind === "sysctl" && a.value === b.value;
   }

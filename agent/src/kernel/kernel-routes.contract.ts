@@ -1,10 +1,10 @@
 /** The part of the kernel contract about addresses and routes, ours and foreign. */
 import { expect, test } from "vitest";
-import { parseCidr } from "../core/ip.ts";
-import { CARD } from "./kernel-world.contract.ts";
+import { parseCidr, parseIp } from "../core/ip.ts";
+import { CARD, EVENT_LIMIT_MS } from "./kernel-world.contract.ts";
 import type { Fixture } from "./kernel-world.contract.ts";
 import { ROUTE_PROTOCOL_BOOT } from "./kernel.ts";
-import type { Address, Route } from "./kernel.ts";
+import type { Address, Blackhole, Route } from "./kernel.ts";
 
 export function addressesContract(fixture: Fixture): void {
   const { sample, device } = fixture;
@@ -88,6 +88,64 @@ export function routesContract(fixture: Fixture): void {
     await fixture.put(cardRoute);
     await fixture.world.setUp(CARD, false);
     expect(await fixture.dump()).toEqual([]);
+  });
+}
+
+export function blackholesContract(fixture: Fixture): void {
+  const { sample, cardRoute } = fixture;
+  const blackhole: Blackhole = { kind: "blackhole", destination: sample.peerSubnet };
+
+  test("a blackhole is put, put again, dumped and removed, and removing it again succeeds", async () => {
+    await fixture.put(blackhole);
+    await fixture.put(blackhole);
+    expect(await fixture.dump()).toEqual([blackhole]);
+    await fixture.remove(blackhole);
+    await fixture.remove(blackhole);
+    expect(await fixture.dump()).toEqual([]);
+  });
+
+  test("a blackhole takes what has no other way, and only that, whichever came first", async () => {
+    const inSubnet = parseIp(sample.family === 4 ? "10.42.2.9" : "2001:db8:42:2::9");
+    const byDefault: Route = {
+      ...cardRoute,
+      destination: parseCidr(sample.family === 4 ? "0.0.0.0/0" : "::/0"),
+    };
+    const wayTo = async (): Promise<string | undefined> => {
+      const [answer] = await fixture.world.kernel.routesTo([inSubnet]);
+      return answer?.gateway;
+    };
+    await fixture.world.appendRoute(byDefault);
+    expect(await wayTo()).toBe(byDefault.gateway);
+    await fixture.put(blackhole);
+    expect(await wayTo()).toBeUndefined();
+    await fixture.put({ ...cardRoute, gateway: sample.secondNeighbourIp });
+    expect(await wayTo()).toBe(sample.secondNeighbourIp);
+    expect(await fixture.dump()).toContainEqual(blackhole);
+    await fixture.remove(blackhole);
+    expect(await wayTo()).toBe(sample.secondNeighbourIp);
+  });
+
+  test("a blackhole with host bits is refused", async () => {
+    const destination = parseCidr(sample.family === 4 ? "10.42.2.1/24" : "2001:db8:42:2::1/64");
+    expect(await fixture.answer({ ...blackhole, destination })).toContain("EINVAL");
+  });
+
+  test("a blackhole needs no device, and stays when the card goes down", async () => {
+    await fixture.put(blackhole, cardRoute);
+    await fixture.world.setUp(CARD, false);
+    expect(await fixture.dump()).toEqual([blackhole]);
+  });
+
+  test("what becomes of a blackhole is told", async () => {
+    const limit = AbortSignal.timeout(EVENT_LIMIT_MS);
+    const events = fixture.world.kernel.watch(limit)[Symbol.asyncIterator]();
+    await fixture.put(blackhole);
+    const put = { kind: "changed", about: [{ action: "put", object: blackhole }] };
+    expect(await events.next()).toEqual({ done: false, value: put });
+    await fixture.remove(blackhole);
+    const removed = { kind: "changed", about: [{ action: "remove", object: blackhole }] };
+    expect(await events.next()).toEqual({ done: false, value: removed });
+    await events.return?.();
   });
 }
 

@@ -5,6 +5,7 @@ import { linksContract } from "./kernel-links.contract.ts";
 import { nexthopsContract } from "./kernel-nexthops.contract.ts";
 import {
   addressesContract,
+  blackholesContract,
   foreignRoutesContract,
   routesContract,
 } from "./kernel-routes.contract.ts";
@@ -33,6 +34,7 @@ export function kernelContract(name: string, open: () => Promise<ContractWorld>)
     addressesContract(fixture);
     routesContract(fixture);
     foreignRoutesContract(fixture);
+    blackholesContract(fixture);
     nexthopsContract(fixture);
     readingContract(fixture);
     eventsContract(fixture);

@@ -89,6 +89,15 @@ export interface Route {
   readonly nexthop?: number;
 }
 
+/**
+ * Drops what is sent into a prefix and has no better way: any route to the prefix or to a part of it is better.
+ * Equivalent to `ip route replace blackhole DESTINATION proto 116 metric 4294967295`.
+ */
+export interface Blackhole {
+  readonly kind: "blackhole";
+  readonly destination: Cidr;
+}
+
 /** A file under /proc/sys, by its path below it: `net/ipv6/conf/flannel.1/accept_ra`. */
 export interface Sysctl {
   readonly kind: "sysctl";
@@ -99,7 +108,15 @@ export interface Sysctl {
   readonly optional?: boolean;
 }
 
-export type KernelObject = Link | Address | Neighbour | FdbEntry | Nexthop | Route | Sysctl;
+export type KernelObject =
+  | Link
+  | Address
+  | Neighbour
+  | FdbEntry
+  | Nexthop
+  | Route
+  | Blackhole
+  | Sysctl;
 
 /** linux/rtnetlink.h: routes the kernel makes by itself, for a redirect, a connected prefix, a router advertisement. */
 export const ROUTE_PROTOCOL_REDIRECT = 1;
@@ -107,7 +124,9 @@ export const ROUTE_PROTOCOL_KERNEL = 2;
 export const ROUTE_PROTOCOL_ADVERTISEMENT = 9;
 /** linux/rtnetlink.h RTPROT_BOOT: what the reference gives its routes, so what `ip route` must show on our own devices. */
 export const ROUTE_PROTOCOL_BOOT = 3;
-/** Marks our nexthop objects, and our routes on devices that are not ours; unused by iproute2's rt_protos and by the routing daemons we know of. */
+/** Of a blackhole: the last that is looked at. Source: linux/rtnetlink.h RTA_PRIORITY, 32 bits. */
+export const BLACKHOLE_METRIC = 4_294_967_295;
+/** Marks our nexthop objects, our blackholes, and our routes on devices that are not ours; unused by iproute2's rt_protos and by the routing daemons we know of. */
 export const ROUTE_PROTOCOL_TWILL = 116;
 
 /**
@@ -117,7 +136,7 @@ export const ROUTE_PROTOCOL_TWILL = 116;
 export interface Scope {
   /** Devices that are wholly ours: the link, its addresses, its permanent neighbours and FDB entries, the routes on it. Absent devices are no error. */
   readonly links: readonly string[];
-  /** Routes inside these are covered on whatever device, with whatever protocol; addresses on our devices are ours only inside these. */
+  /** Routes and blackholes inside these are covered on whatever device, with whatever protocol; addresses on our devices are ours only inside these. */
   readonly networks: readonly Cidr[];
   /** Sysctl paths to read; one that does not exist is left out. */
   readonly sysctls: readonly string[];

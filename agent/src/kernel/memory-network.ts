@@ -71,6 +71,7 @@ export class MemoryNetwork {
     yield* this.#fdb.values();
     yield* this.#nexthops.all();
     yield* this.#routes.reported();
+    yield* this.#routes.blackholes();
     yield* this.#sysctls.all();
   }
 
@@ -175,6 +176,8 @@ export class MemoryNetwork {
         return this.#hasNexthops ? this.#nexthops.put(object) : { code: "EOPNOTSUPP" };
       case "route":
         return this.#resolved(object, (route) => this.#routes.put(route));
+      case "blackhole":
+        return this.#routes.putBlackhole(object);
       case "sysctl":
         return this.#sysctls.put(object);
     }
@@ -202,6 +205,9 @@ export class MemoryNetwork {
         break;
       case "route":
         this.#routes.remove(object);
+        break;
+      case "blackhole":
+        this.#routes.removeBlackhole(object);
         break;
       case "sysctl":
         return { code: "EPERM", detail: "a sysctl cannot be removed" };

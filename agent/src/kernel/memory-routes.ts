@@ -13,7 +13,7 @@ import {
 import type { Cidr, Family, Ip } from "../core/ip.ts";
 import { isSame } from "./identity.ts";
 import { ROUTE_PROTOCOL_KERNEL } from "./kernel.ts";
-import type { Nexthop, Route } from "./kernel.ts";
+import type { Blackhole, Nexthop, Route } from "./kernel.ts";
 import type { Refusal } from "./print.ts";
 
 /** The route with what its nexthop object says. */
@@ -56,6 +56,8 @@ export class MemoryRoutes {
   readonly #links: RoutingLinks;
   /** By destination; within one destination and metric in the kernel's order. */
   readonly #routes = new Map<Cidr, MetricRoute[]>();
+  /** By destination. */
+  readonly #blackholes = new Map<Cidr, Blackhole>();
   /** Destinations of the routes over each nexthop object. */
   readonly #overNexthop = new Map<number, Set<Cidr>>();
   /** Per family, how many destinations there are of each prefix length: the only lengths a lookup tries. */
@@ -78,6 +80,21 @@ export class MemoryRoutes {
       const ways = family === 4 ? 1 : plain.filter(joins).length;
       for (const { metric: _, ...route } of plain) if (ways === 1 || !joins(route)) yield route;
     }
+  }
+
+  blackholes(): Iterable<Blackhole> {
+    return this.#blackholes.values();
+  }
+
+  /** The last of the routes to its prefix, whatever else there is. */
+  putBlackhole(blackhole: Blackhole): Refusal | undefined {
+    const refusal = checkPrefix(blackhole.destination);
+    if (refusal === undefined) this.#blackholes.set(blackhole.destination, blackhole);
+    return refusal;
+  }
+
+  removeBlackhole({ destination }: Blackhole): void {
+    this.#blackholes.delete(destination);
   }
 
   put(route: Route): Refusal | undefined {
@@ -160,9 +177,13 @@ export class MemoryRoutes {
         );
   }
 
-  /** The longest prefix wins, then the smallest metric, then the first. */
+  /** The longest prefix wins, then the smallest metric, then the first. Undefined for what a blackhole drops. */
   lookup(address: Ip): MetricRoute | undefined {
-    return this.#longest(address, () => true);
+    const best = this.#longest(address, () => true);
+    const length = best === undefined ? -1 : cidrLength(best.destination);
+    for (const hole of this.#blackholes.keys())
+      if (cidrLength(hole) > length && containsIp(hole, address)) return undefined;
+    return best;
   }
 
   #longest(address: Ip, isEligible: (route: MetricRoute) => boolean): MetricRoute | undefined {
@@ -199,8 +220,8 @@ export class MemoryRoutes {
 
   #check(route: Route): Refusal | undefined {
     const { destination, gateway, link } = route;
-    if (maskCidr(destination) !== destination)
-      return { code: "EINVAL", detail: "Invalid prefix for given prefix length." };
+    const misshapen = checkPrefix(destination);
+    if (misshapen !== undefined) return misshapen;
     // The nexthop object was looked at when it was made, and is there only while its link works.
     if (route.nexthop !== undefined) return undefined;
     const up = this.#links.isUp(link);
@@ -296,6 +317,12 @@ export class MemoryRoutes {
  */
 function joins(route: Route): boolean {
   return route.gateway !== undefined && route.nexthop === undefined;
+}
+
+function checkPrefix(destination: Cidr): Refusal | undefined {
+  return maskCidr(destination) === destination
+    ? undefined
+    : { code: "EINVAL", detail: "Invalid prefix for given prefix length." };
 }
 
 /** The first of the same sort where there is one, and all that are joined with it. Source: net/ipv6/ip6_fib.c fib6_add_rt2node. */

@@ -35,6 +35,7 @@ import {
   LinkNames,
   addressCidr,
   addressOf,
+  blackholeOf,
   fdbEntryOf,
   linkOf,
   neighbourOf,
@@ -171,9 +172,9 @@ export class NetlinkKernel implements Kernel {
   async #routes(scope: Scope, names: LinkNames, objects: KernelObject[]): Promise<void> {
     const isCovered = covers(scope);
     for (const family of ["inet", "inet6"] as const) {
-      const states = await this.#socket.routes({ family, table: MAIN_TABLE, type: "unicast" });
+      const states = await this.#socket.routes({ family, table: MAIN_TABLE });
       await collect(objects, states, (state) => {
-        const route = routeOf(state, names);
+        const route = routeOf(state, names) ?? blackholeOf(state);
         return route !== undefined && isCovered(route) ? route : undefined;
       });
     }
@@ -254,6 +255,7 @@ export class NetlinkKernel implements Kernel {
       case "nexthop":
         return nexthopOf(event.nexthop, this.#names);
       case "route":
+        if (event.route.type === "blackhole") return blackholeOf(event.route) ?? "any";
         // Several ways, or a device made since the last dump.
         return event.route.hops !== undefined || this.#names.of(event.route.linkIndex) === ""
           ? "any"

@@ -10,7 +10,8 @@ import { MAIN_TABLE, SCOPE } from "linux";
 import { cidr, cidrAddress, cidrLength, familyOf, parseCidr, parseIp } from "../core/ip.ts";
 import type { Cidr, Ip } from "../core/ip.ts";
 import { parseMac } from "../core/mac.ts";
-import type { Address, FdbEntry, Link, Neighbour, Route } from "./kernel.ts";
+import { BLACKHOLE_METRIC, ROUTE_PROTOCOL_TWILL } from "./kernel.ts";
+import type { Address, Blackhole, FdbEntry, Link, Neighbour, Route } from "./kernel.ts";
 
 /** Names of links by index, as of one dump. */
 export class LinkNames {
@@ -105,6 +106,15 @@ export function routeOf(state: RouteState, names: LinkNames): Route | undefined 
     protocol: state.protocol,
     ...(state.nexthopId === undefined ? {} : { nexthop: state.nexthopId }),
   };
+}
+
+/** Undefined for what is none, or is another program's. */
+export function blackholeOf(state: RouteState): Blackhole | undefined {
+  if (state.type !== "blackhole" || state.table !== MAIN_TABLE) return undefined;
+  if (state.protocol !== ROUTE_PROTOCOL_TWILL || state.metric !== BLACKHOLE_METRIC)
+    return undefined;
+  const destination = readCidr(state.destination);
+  return destination === undefined ? undefined : { kind: "blackhole", destination };
 }
 
 /** Address and prefix length, as netlink takes them. */

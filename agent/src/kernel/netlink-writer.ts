@@ -19,6 +19,7 @@ import {
   removeRoute,
 } from "linux";
 import { isCompatible } from "./identity.ts";
+import { BLACKHOLE_METRIC, ROUTE_PROTOCOL_TWILL } from "./kernel.ts";
 import type {
   Change,
   ChangeResult,
@@ -34,7 +35,7 @@ import type { Sysctls } from "./netlink-sysctls.ts";
 import { INCOMPATIBLE_LINK, NEXTHOP_WITHOUT_GATEWAY, refusedChange } from "./print.ts";
 import type { Refusal } from "./print.ts";
 
-/** An object that lives on a link that is there already. */
+/** An object that lives on a link that is there already, or on none. */
 type Carried = Exclude<KernelObject, Link | Sysctl>;
 type CarriedChange = Change & { readonly object: Carried };
 
@@ -51,6 +52,7 @@ const ABSENT: Record<Carried["kind"], string> = {
   fdb: "ENOENT",
   nexthop: "ENOENT",
   route: "ESRCH",
+  blackhole: "ESRCH",
 };
 
 export class NetlinkWriter {
@@ -111,7 +113,10 @@ export class NetlinkWriter {
   /** By name. As a rule they are one or two, on a node that has one for every pod: those are asked for alone. */
   async #linksOf(changes: readonly CarriedChange[]): Promise<ReadonlyMap<string, LinuxLink>> {
     const names = new Set<string>();
-    for (const { object } of changes) if (object.link !== "") names.add(object.link);
+    for (const { object } of changes) {
+      const name = linkNameOf(object);
+      if (name !== "") names.add(name);
+    }
     const links =
       names.size > FEW_LINKS
         ? await this.#socket.links()
@@ -126,7 +131,7 @@ export class NetlinkWriter {
     const requests: Request[] = [];
     const obstacles = new Map<CarriedChange, Refusal>();
     for (const change of changes) {
-      const link = links.get(change.object.link);
+      const link = links.get(linkNameOf(change.object));
       const obstacle = obstacleTo(change, link);
       if (obstacle === undefined)
         requests.push(requestFor(change.action, change.object, link?.index ?? 0));
@@ -240,6 +245,13 @@ function requestFor(action: Change["action"], object: Carried, linkIndex: number
     }
     case "nexthop":
       return nexthopRequest(action, object, linkIndex);
+    case "blackhole":
+      return (isPut ? putRoute : removeRoute)({
+        destination: object.destination,
+        type: "blackhole",
+        protocol: ROUTE_PROTOCOL_TWILL,
+        metric: BLACKHOLE_METRIC,
+      });
     case "route": {
       const { destination, gateway, onlink, protocol, nexthop } = object;
       if (nexthop !== undefined)
@@ -261,6 +273,7 @@ function obstacleTo(change: CarriedChange, link: LinuxLink | undefined): Refusal
   // Named by its id; and so is the way of a route over a nexthop object.
   if (object.kind === "nexthop" && action === "remove") return undefined;
   if (object.kind === "route" && object.nexthop !== undefined) return undefined;
+  if (object.kind === "blackhole") return undefined;
   if (object.kind === "nexthop" && object.gateway === undefined) return NEXTHOP_WITHOUT_GATEWAY;
   if (link === undefined) return { code: "ENODEV" };
   // Other devices take it for a further address of their own, and ignore the destination.
@@ -274,6 +287,11 @@ function isAbsence({ action, object }: CarriedChange, refusal: Refusal | undefin
   if (object.kind === "route" && object.nexthop !== undefined && refusal?.code === "EINVAL")
     return true;
   return refusal?.code === ABSENT[object.kind];
+}
+
+/** Empty for what is on none. */
+function linkNameOf(object: Carried): string {
+  return object.kind === "blackhole" ? "" : object.link;
 }
 
 function isCarried(change: Change): change is CarriedChange {

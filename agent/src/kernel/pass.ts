@@ -149,6 +149,7 @@ function* batches(stage: readonly NamedChange[]): Generator<readonly NamedChange
 export function restsOn(object: KernelObject): readonly string[] {
   switch (object.kind) {
     case "link":
+    case "blackhole":
     case "sysctl":
       return [];
     case "address":

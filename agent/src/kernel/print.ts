@@ -2,10 +2,12 @@
 import { AgentError, CAPABILITY_REMEDY } from "../core/errors.ts";
 import { familyOf } from "../core/ip.ts";
 import {
+  BLACKHOLE_METRIC,
   ROUTE_PROTOCOL_ADVERTISEMENT,
   ROUTE_PROTOCOL_BOOT,
   ROUTE_PROTOCOL_KERNEL,
   ROUTE_PROTOCOL_REDIRECT,
+  ROUTE_PROTOCOL_TWILL,
 } from "./kernel.ts";
 import type { Change, KernelObject, Link, Nexthop, Route } from "./kernel.ts";
 
@@ -24,6 +26,8 @@ export function printObject(object: KernelObject): string {
       return printNexthop(object);
     case "route":
       return printRoute(object);
+    case "blackhole":
+      return `blackhole ${object.destination} proto ${ROUTE_PROTOCOL_TWILL} metric ${BLACKHOLE_METRIC}`;
     case "sysctl":
       return `sysctl ${object.path} = ${object.value}`;
   }

@@ -26,6 +26,8 @@ export function covers(scope: Scope): (object: KernelObject) => boolean {
         return true;
       case "route":
         return links.has(object.link) || isInside(scope.networks, object.destination);
+      case "blackhole":
+        return isInside(scope.networks, object.destination);
       case "sysctl":
         return sysctls.has(object.path);
     }
@@ -59,6 +61,9 @@ export function isOurs(scope: Scope): (object: KernelObject) => boolean {
               (isInside(scope.networks, object.destination) &&
                 (object.protocol === ROUTE_PROTOCOL_TWILL || isLeftByTunnel(object))) ||
               (scope.leftRoutes !== undefined && isLeftRoute(object, scope.leftRoutes));
+      case "blackhole":
+        // Those of others are never dumped.
+        return isInside(scope.networks, object.destination);
       case "sysctl":
         return false;
     }

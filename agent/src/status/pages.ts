@@ -1,6 +1,7 @@
 /** What the agent answers over HTTP, as functions of values. */
 import { HINDRANCES } from "../daemon-readiness.ts";
 import type { AgentState, WishState } from "../daemon-vitals.ts";
+import type { Steps } from "../system/slices.ts";
 
 export interface Page {
   readonly status: number;
@@ -40,6 +41,31 @@ export interface Report {
   readonly wish?: WishState;
 }
 
-export function reportPage(report: Report): Page {
-  return { status: 200, type: "application/json", body: JSON.stringify(report) };
+/** Member by member and element by element: ten thousand peers in one go would hold up everything else for some ten milliseconds. */
+export function* reportPage(report: Report): Steps<Page> {
+  const parts: string[] = [];
+  yield* writeJson(report, parts);
+  return { status: 200, type: "application/json", body: parts.join("") };
+}
+
+/** As JSON.stringify has it, of values that are plain data. */
+function* writeJson(value: unknown, parts: string[]): Steps<void> {
+  if (Array.isArray(value)) {
+    let before = "[";
+    for (const element of value) {
+      parts.push(before, JSON.stringify(element));
+      before = ",";
+      yield;
+    }
+    parts.push(value.length === 0 ? "[]" : "]");
+  } else if (typeof value === "object" && value !== null) {
+    let before = "{";
+    for (const [name, member] of Object.entries(value)) {
+      if (member === undefined) continue;
+      parts.push(before, JSON.stringify(name), ":");
+      before = ",";
+      yield* writeJson(member, parts);
+    }
+    parts.push(before === "{" ? "{}" : "}");
+  } else parts.push(JSON.stringify(value));
 }

@@ -16,7 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { AgentError } from "../core/errors.ts";
-import { lockInstance } from "./instance-lock.ts";
+import { lockForCleanup, lockInstance } from "./instance-lock.ts";
 
 /** Source: fcntl.h O_ACCMODE. */
 const ACCESS_MODE = 3;
@@ -121,6 +121,48 @@ test("an owner that has not yet written its name is spoken of without one", asyn
     writeFileSync(join(directory, "flannel/.subnet.env.lock"), text);
     expect(refusal()).toMatch(/^already-running: another flanneld already serves /);
   }
+});
+
+/** Again and again takes the lock, looks whether it is alone, and takes the file away; prints how often it was, and whether ever not. */
+const RIVAL = `
+  const { lockInstance } = await import(${MODULE});
+  const { openSync, closeSync, rmSync } = await import("node:fs");
+  const [subnetFile, mark] = process.argv.slice(1);
+  let held = 0;
+  for (let round = 0; round < 500; round++) {
+    let lock;
+    try { lock = lockInstance(subnetFile); } catch { continue; }
+    closeSync(openSync(mark, "wx"));
+    held++;
+    rmSync(mark);
+    lock.removeFile();
+    lock[Symbol.dispose]();
+  }
+  process.stdout.write(held + " times alone\\n");
+`;
+
+test("E3: while its file is taken away again and again, there is never more than one", async () => {
+  const said = await Promise.all(
+    [1, 2, 3].map(async () => {
+      const words = ["--input-type=module", "--eval", RIVAL, subnetFile, join(directory, "mark")];
+      const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "pipe"] });
+      children.push(child);
+      let text = "";
+      for (const stream of [child.stdout, child.stderr])
+        stream.setEncoding("utf8").on("data", (part: string) => (text += part));
+      await once(child, "close");
+      return text;
+    }),
+  );
+  for (const text of said) expect(text).toMatch(/^[1-9]\d* times alone\n$/);
+  expect(existsSync(join(directory, "flannel/.subnet.env.lock"))).toBe(false);
+}, 60_000);
+
+test("a cleanup makes no directory, and is refused while an agent has the lock", async () => {
+  expect(lockForCleanup(subnetFile)).toBeUndefined();
+  expect(readdirSync(directory)).toEqual([]);
+  const child = await hold();
+  expect(() => lockForCleanup(subnetFile)).toThrow(`another flanneld, process ${child.pid}, `);
 });
 
 test("where no file can be made the remedy is named", () => {

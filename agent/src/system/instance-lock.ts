@@ -2,9 +2,12 @@ import {
   closeSync,
   constants,
   existsSync,
+  fstatSync,
   mkdirSync,
   openSync,
   readFileSync,
+  rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -14,19 +17,52 @@ import { AgentError } from "../core/errors.ts";
 /** A process id and its newline; more in the file is not ours. */
 const MAX_PID_DIGITS = 10;
 
+/** Held until it is disposed of, or the process ends. */
+export interface InstanceLock extends Disposable {
+  /** Takes the file away, which stays otherwise. Whoever has it open meanwhile sees that it is another one then. */
+  removeFile(): void;
+}
+
 /**
  * Makes this process the only agent that writes a subnet file, until it ends, however it ends: the kernel's lock goes with it.
- * The lock is on a file beside the subnet file, since that one is replaced whenever it is written. It stays there: who removed it
- * could take the lock of the next one along.
+ * The lock is on a file beside the subnet file, since that one is replaced whenever it is written.
  * @throws AgentError "already-running" naming the process, "file-unusable" where no file can be made
  * Source: flock(2)
  */
-export function lockInstance(subnetFile: string): Disposable {
-  const directory = dirname(subnetFile);
-  const path = join(directory, `.${basename(subnetFile)}.lock`);
+export function lockInstance(subnetFile: string): InstanceLock {
+  const path = lockPath(subnetFile);
+  for (;;) {
+    const descriptor = openLocked(path, subnetFile);
+    // A cleanup that held the lock while we opened the file has removed it: the next agent would lock another one.
+    if (isFileAt(path, descriptor))
+      return {
+        removeFile: () => rmSync(path, { force: true }),
+        [Symbol.dispose]: () => closeSync(descriptor),
+      };
+    closeSync(descriptor);
+  }
+}
+
+/** The same for who leaves nothing behind: undefined where there is no directory, and so no agent. */
+export function lockForCleanup(subnetFile: string): InstanceLock | undefined {
+  return existsSync(dirname(subnetFile)) ? lockInstance(subnetFile) : undefined;
+}
+
+function lockPath(subnetFile: string): string {
+  return join(dirname(subnetFile), `.${basename(subnetFile)}.lock`);
+}
+
+function isFileAt(path: string, descriptor: number): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  const own = fstatSync(descriptor);
+  return found?.ino === own.ino && found.dev === own.dev;
+}
+
+/** An open file that is locked, with our process id in it. */
+function openLocked(path: string, subnetFile: string): number {
   let descriptor: number;
   try {
-    makeDirectory(directory);
+    makeDirectory(dirname(path));
     // To be read only: what is open for writing keeps its file system from being made read-only. Node opens every file so that
     // programs the agent starts do not inherit it: they would keep the lock.
     descriptor = openSync(path, constants.O_RDONLY | constants.O_CREAT, 0o644);
@@ -40,7 +76,7 @@ export function lockInstance(subnetFile: string): Disposable {
     closeSync(descriptor);
     throw cause instanceof AgentError ? cause : unusable(path, cause);
   }
-  return { [Symbol.dispose]: () => closeSync(descriptor) };
+  return descriptor;
 }
 
 /** With its parents. Node's own way never ends where the kernel says ENOENT below a directory that is there, as /proc does. */

@@ -13,7 +13,7 @@ import { EtcdSubnetManager } from "agent/subnet-manager/etcd/etcd-subnet-manager
 import { Etcd3Store } from "agent/subnet-manager/etcd/etcd3-store.ts";
 import type { SubnetManager } from "agent/subnet-manager/subnet-manager.ts";
 import { CryptoRandom } from "agent/system/crypto-random.ts";
-import { lockInstance } from "agent/system/instance-lock.ts";
+import { lockForCleanup, lockInstance } from "agent/system/instance-lock.ts";
 import { NodeCommand } from "agent/system/node-command.ts";
 import { NodeFiles } from "agent/system/node-files.ts";
 import { sendDatagram } from "agent/system/service-socket.ts";
@@ -112,6 +112,7 @@ function runMutant(mutation: PortMutation, argv: readonly string[]): Promise<num
         }),
       files: mutation.wrapFiles?.(files, node) ?? files,
       lockInstance,
+      lockForCleanup,
       sendDatagram,
       clock: mutation.wrapClock?.(clock, node) ?? clock,
       random: new CryptoRandom(),

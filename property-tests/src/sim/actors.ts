@@ -66,6 +66,8 @@ export interface SimNode {
   readonly member: MemoryMember | undefined;
   readonly files: MemoryFiles;
   readonly kernel: MemoryKernel;
+  /** Whether its agents run with -ip-blackhole-route. */
+  readonly keepsBlackholes: boolean;
   /** Of the external interface, in bytes. */
   readonly mtu: number;
   /** While false, what the kernel tells of its changes is lost, and nobody says so. */

@@ -1,4 +1,5 @@
 /** One life of one agent in the simulated world: `runDaemon` itself, with every port watched. */
+import { withBlackholes } from "agent/backends/blackholes.ts";
 import * as registry from "agent/backends/registry.ts";
 import type { Ip } from "agent/core/ip.ts";
 import type { Lease } from "agent/core/lease.ts";
@@ -18,7 +19,9 @@ import { type Arrival, SimStore } from "./sim-store.ts";
 import { AgentClock } from "./sim-time.ts";
 import { type AgentProcess, type Outcome, PREFIX, type SimNode, SUBNET_FILE } from "./actors.ts";
 
-const backends = new Map(Object.values(registry).map((one) => [one.type, one]));
+const BACKENDS = Object.values(registry);
+const plain = new Map(BACKENDS.map((one) => [one.type, one]));
+const keepingBlackholes = new Map(BACKENDS.map((one) => [one.type, withBlackholes(one)]));
 
 export class AgentLife implements AgentProcess {
   readonly node: SimNode;
@@ -81,7 +84,7 @@ export class AgentLife implements AgentProcess {
         world.options.wrapSubnetManager?.(subnetManager, node) ?? subnetManager,
       ),
       kernel: this.#watchKernel(node.kernel),
-      backends,
+      backends: node.keepsBlackholes ? keepingBlackholes : plain,
       files: this.#watchFiles(node.files),
       clock,
       random,

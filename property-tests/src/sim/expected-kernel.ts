@@ -112,6 +112,8 @@ function expectedKernel(
   for (const family of ownBlocks(config, own)) {
     const { words, mine } = family;
     if (config.backendType === "vxlan") lines.push(...deviceLines(node, words, own, mine));
+    // What -ip-blackhole-route is for (spec 01 section 9), with a metric that leaves the bridge's route alone (spec 10 M10).
+    if (node.keepsBlackholes) lines.push(`blackhole ${mine.text} proto 116 metric 4294967295`);
     const peers = peersIn(family, { own, config, live });
     for (const peer of peers) lines.push(...peerLines(node, config, peer, words));
   }
@@ -154,7 +156,7 @@ function flannelLines(
   const changed = backendsSinceBoot.has("vxlan") && backendsSinceBoot.has("host-gw");
   return printed
     .split("\n")
-    .filter((line) => line.includes("flannel") || /^route (10\.4[23]\.|fd00:4[23]:)/.test(line))
+    .filter((line) => line.includes("flannel") || isToPods(line))
     .filter((line) => !line.startsWith("sysctl") && !(changed && isLeft(line, config)));
 }
 
@@ -164,7 +166,7 @@ function flannelLines(
  * outside of both may be an operator's.
  */
 function isLeft(line: string, config: NetworkConfig): boolean {
-  if (config.backendType === "host-gw") return !line.startsWith("route");
+  if (config.backendType === "host-gw") return !isToPods(line);
   const address = /^address (\S+) dev flannel/.exec(line)?.[1];
   const block = blockOf(address ?? "");
   const network = blockOf(config.ranges[block?.bits === 32 ? 4 : 6]?.network ?? "");
@@ -173,9 +175,12 @@ function isLeft(line: string, config: NetworkConfig): boolean {
 
 /** All other lines. */
 export function foreignLines(printed: string): string[] {
-  return printed
-    .split("\n")
-    .filter((line) => !line.includes("flannel") && !/^route (10\.4[23]\.|fd00:4[23]:)/.test(line));
+  return printed.split("\n").filter((line) => !line.includes("flannel") && !isToPods(line));
+}
+
+/** Whether it says what becomes of packets to pods. */
+function isToPods(line: string): boolean {
+  return /^(route|blackhole) (10\.4[23]\.|fd00:4[23]:)/.test(line);
 }
 
 function blockOfFamily(stored: StoredSubnets, { hostLength }: FamilyWords): Block | undefined {

@@ -12,6 +12,8 @@ export function isAgents(object: KernelObject): boolean {
       );
     case "nexthop":
       return object.protocol === 116;
+    case "blackhole":
+      return true;
     case "sysctl":
       return object.path.includes("/flannel");
     default:
@@ -27,6 +29,8 @@ export function describe(object: KernelObject): string {
       return `route ${object.destination} ${object.gateway} ${object.link}`;
     case "nexthop":
       return `nexthop ${object.id} ${object.gateway} ${object.link}`;
+    case "blackhole":
+      return `blackhole ${object.destination}`;
     case "sysctl":
       return object.path;
     case "fdb":

@@ -91,6 +91,7 @@ export function alter(
     }
     case "address":
     case "nexthop":
+    case "blackhole":
     case "sysctl":
       return undefined;
   }

@@ -151,6 +151,10 @@ export class Machine implements SimNode {
     this.foreign = this.kernel.print();
   }
 
+  get keepsBlackholes(): boolean {
+    return this.number % 2 === 0;
+  }
+
   get publicIp(): Ip {
     return this.addresses[4];
   }
