@@ -40,6 +40,7 @@ requires("lab", "vxlan")("bad input to the agent", () => {
 
   beforeEach(async () => {
     await lab.exec({ host: "n1", argv: ["ip", "link", "delete", "flannel.1"] });
+    await lab.exec({ host: "n1", argv: ["sh", "-c", "rm -f /var/lib/flannel/*"] });
     for (const { key, value } of (await lab.readStore({ prefix: `${PREFIX}/subnets/` })).entries) {
       if (value.includes("172.31.1.11")) {
         await lab.removeFromStore({ key });

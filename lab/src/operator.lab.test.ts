@@ -192,9 +192,11 @@ requires("lab", "vxlan")("a node's own account of itself", () => {
       "removed link flannel.1",
       "removed traffic rules",
       "removed file /run/flannel/subnet.env",
+      "removed file /var/lib/flannel/state-coreos.com-network-04985c41.json",
       "",
     ]);
     expect(await inHost("ls", "/run/flannel")).toBe("");
+    expect(await inHost("ls", "/var/lib/flannel")).toBe("");
     expect(await inHost("iptables-save")).not.toContain("FLANNEL");
     expect(await inHost("ip", "-br", "link")).not.toContain("flannel");
     expect(await inHost("ip", "route")).toContain("10.244.255.0/24 via 172.31.1.1 dev eth0");

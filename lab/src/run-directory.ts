@@ -4,7 +4,7 @@ import { listDirectory, readText } from "./system/files.ts";
 /**
  * Everything a lab writes is here:
  *
- *     lab.json  supervisor.sock  supervisor.log  events.jsonl  etcd/etcd/{data,log}  hosts/n1/{run/,agent.log}
+ *     lab.json  supervisor.sock  supervisor.log  events.jsonl  etcd/etcd/{data,log}  hosts/n1/{run/,state/,agent.log}
  *     docker/{api/,data/,log}  where hosts are containers
  */
 export interface RunFiles {
@@ -27,6 +27,8 @@ export interface MemberFiles {
 export interface HostFiles {
   /** The host's /run. */
   readonly run: string;
+  /** The host's /var/lib/flannel, which outlives its reboots. */
+  readonly state: string;
   readonly subnetFile: string;
   readonly agentLog: string;
 }
@@ -82,6 +84,7 @@ export function hostFiles(runDirectory: string, host: string): HostFiles {
   const directory = join(runDirectory, "hosts", host);
   return {
     run: join(directory, "run"),
+    state: join(directory, "state"),
     subnetFile: join(directory, "run", "flannel", "subnet.env"),
     agentLog: join(directory, "agent.log"),
   };

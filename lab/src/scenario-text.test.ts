@@ -93,6 +93,7 @@ test("every scenario of the repository says why, and names its invariants", asyn
     "foreign-owner-takes-lease",
     "host-gw-routes-come-back",
     "host-reboots",
+    "host-reboots-without-store",
     "largest-packet",
     "lease-expires-in-partition",
     "lease-is-reassigned-in-partition",

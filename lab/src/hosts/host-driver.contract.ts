@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { failedPairs, type ExecResult, type Lab } from "../lab.ts";
@@ -56,6 +56,16 @@ export function hostDriverContract(driver: HostDriverName): void {
       expect(await said("n1", "readlink /proc/self/ns/pid")).toBe(
         await said("etcd", "readlink /proc/self/ns/pid"),
       );
+    });
+
+    it("have a /var/lib/flannel of their own, and nothing of it is on the machine", async () => {
+      const machine = readdirSync("/var/lib");
+      await shell("n1", "echo of n1 > /var/lib/flannel/mark");
+      const { state } = hostFiles(runDirectory, "n1");
+      expect(readFileSync(join(state, "mark"), "utf8")).toBe("of n1\n");
+      expect((await shell("n2", "ls /var/lib/flannel/mark")).exitCode).not.toBe(0);
+      expect(readdirSync("/var/lib")).toEqual(machine);
+      expect(existsSync("/var/lib/flannel/mark")).toBe(false);
     });
 
     it("have the link, addresses and routes of their place in the topology, and forward", async () => {

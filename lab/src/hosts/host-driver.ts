@@ -17,7 +17,8 @@ export interface HostDriver {
    */
   open(waiting: { readonly deadline: Deadline; readonly signal: AbortSignal }): Promise<string>;
   /**
-   * A machine with the plan's name, a network and a /run of its own, that forwards; `files.run` is its /run. Its link `eth0` has
+   * A machine with the plan's name, a network, a /run and a /var/lib/flannel of its own, that forwards; `files.run` and `files.state`
+   * are those. Its link `eth0` has
    * the plan's addresses and routes, and an end named as the host in the network namespace of PID 1, not yet plugged in.
    * @throws LabError "command-failed"
    */

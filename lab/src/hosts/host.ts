@@ -7,7 +7,7 @@ import type { LabOptions } from "../options.ts";
 import { hostFiles, type HostFiles } from "../run-directory.ts";
 import { parseSubnetFile, type SubnetFile, subnetsOf } from "../subnet-file.ts";
 import type { Clock } from "../system/clock.ts";
-import { fileVersion, makeDirectory, readText } from "../system/files.ts";
+import { fileVersion, makeDirectory, readText, removeTree } from "../system/files.ts";
 import { STORE_USER } from "../store/gateway.ts";
 import { KernelWitness } from "../observe/kernel-witness.ts";
 import { run } from "../system/processes.ts";
@@ -136,6 +136,9 @@ export class LabHost {
   static async open(plan: HostPlan, deps: HostDeps): Promise<LabHost> {
     const files = hostFiles(deps.runDirectory, plan.name);
     makeDirectory(files.run);
+    // Where a host of this name was before, this one is another machine.
+    removeTree(files.state);
+    makeDirectory(files.state);
     const place = await deps.driver.makePlace(plan, files);
     const host = new LabHost(plan, place, files, deps);
     await deps.observer?.hostOpened(host);

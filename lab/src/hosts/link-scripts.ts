@@ -32,6 +32,27 @@ done
 echo 1 > /proc/sys/net/ipv4/ip_forward
 `;
 
+/** Where flanneld keeps what outlives a reboot, on every host its own. */
+export const STATE_DIRECTORY = "/var/lib/flannel";
+
+/**
+ * Where the machine has no directory for state, hosts could not be given theirs: /var/lib becomes a copy of itself, made of mounts, that
+ * has one. Only in the mount namespace that it is run in, and those made from it.
+ */
+export const STATE_MOUNT_POINT_SCRIPT: string = `set -e
+[ ! -d ${STATE_DIRECTORY} ] || exit 0
+exec 9</var/lib
+mount -t tmpfs -o mode=755 tmpfs /var/lib
+ls -A /proc/self/fd/9/ | while IFS= read -r entry; do
+  from=/proc/self/fd/9/$entry
+  to=/var/lib/$entry
+  if [ -L "$from" ]; then cp -P "$from" "$to"; continue; fi
+  if [ -d "$from" ]; then mkdir "$to"; elif [ -f "$from" ]; then : > "$to"; else continue; fi
+  mount --rbind "$from" "$to"
+done
+mkdir -p ${STATE_DIRECTORY}
+`;
+
 /** Names a UTS namespace; in a user namespace only a system call may. */
 const HOSTNAME_SCRIPT = `
 name_host() {
@@ -41,12 +62,13 @@ name_host() {
 
 /**
  * Run as the first process of a host: name it, give it its own /run, /sys and link, say so, then do nothing for ever.
- * Arguments: host name, directory for /run, batch text.
+ * Arguments: host name, directory for /run, batch text, and for a node directory for its state.
  */
 export const ANCHOR_SCRIPT: string = `set -e
 ${HOSTNAME_SCRIPT}
 name_host "$1"
 mount --bind "$2" /run
+[ -z "$4" ] || mount --bind "$4" ${STATE_DIRECTORY}
 mount -t sysfs -o ro sysfs /sys
 ${SYSCTL_SCRIPT}
 ip -batch - <<END

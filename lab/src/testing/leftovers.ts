@@ -8,12 +8,16 @@ const SETTLE_MS = 5000;
 /** Where ip-netns(8) keeps names of namespaces. */
 const NAMED_NAMESPACES = "/run/netns";
 
+const STATE_DIRECTORIES = ["/var/lib", "/var/lib/flannel"];
+
 /** What a machine has that a lab could have left behind, outside its run directory. */
 export interface Machine {
   readonly mounts: ReadonlySet<string>;
   readonly links: ReadonlySet<string>;
   readonly namedNamespaces: ReadonlySet<string>;
   readonly run: ReadonlySet<string>;
+  /** What keeps state, and what is in the directory that agents keep theirs in. */
+  readonly state: ReadonlySet<string>;
 }
 
 export function lookAtMachine(): Machine {
@@ -22,6 +26,9 @@ export function lookAtMachine(): Machine {
     links: new Set(readdirSync("/sys/class/net")),
     namedNamespaces: new Set(existsSync(NAMED_NAMESPACES) ? readdirSync(NAMED_NAMESPACES) : []),
     run: new Set(readdirSync("/run")),
+    state: new Set(
+      STATE_DIRECTORIES.flatMap((path) => (existsSync(path) ? readdirSync(path) : [])),
+    ),
   };
 }
 
@@ -55,6 +62,7 @@ function findLeftovers(before: Machine, workplace: Workplace): string[] {
     ...news("links"),
     ...news("namedNamespaces"),
     ...news("run"),
+    ...news("state"),
     ...readdirSync(workplace.scratch).map((name) => `file: ${name}`),
   ];
 }

@@ -17,7 +17,7 @@ import {
 import type { HostPlan } from "../../topology.ts";
 import { enterNamespaces } from "../anchor.ts";
 import type { DriverDeps, HostDriver, HostDriverDefinition, HostPlace } from "../host-driver.ts";
-import { endpointBatch, SYSCTL_SCRIPT } from "../link-scripts.ts";
+import { endpointBatch, STATE_DIRECTORY, SYSCTL_SCRIPT } from "../link-scripts.ts";
 import { cgroupOf, removeCgroups } from "./cgroups.ts";
 import { startDaemon } from "./daemon.ts";
 import type { Engine, StartedExec } from "./engine.ts";
@@ -101,6 +101,7 @@ class ContainerDriver implements HostDriver {
     const { id, pid } = await engine.run(
       hostContainer(plan.name, [
         { Type: "bind", Source: files.run, Target: "/run" },
+        { Type: "bind", Source: files.state, Target: STATE_DIRECTORY },
         { Type: "bind", Source: files.agentLog, Target: LOG_IN_CONTAINER },
         ...mountsOf(this.#deps.options),
       ]),

@@ -1,7 +1,7 @@
-import { startLogged } from "../../system/processes.ts";
+import { runChecked, startLogged } from "../../system/processes.ts";
 import { openAnchor } from "../anchor.ts";
 import type { HostDriverDefinition } from "../host-driver.ts";
-import { ANCHOR_SCRIPT, endpointBatch } from "../link-scripts.ts";
+import { ANCHOR_SCRIPT, endpointBatch, STATE_MOUNT_POINT_SCRIPT } from "../link-scripts.ts";
 
 const MADE_OF = "namespaces";
 
@@ -12,9 +12,12 @@ export const netns: HostDriverDefinition = {
   // What namespaces need is what every lab does.
   examine: async () => MADE_OF,
   create: () => ({
-    open: async () => MADE_OF,
-    makePlace: async (plan, { run, agentLog }) => {
-      const anchor = await openAnchor(ANCHOR_SCRIPT, [plan.name, run, endpointBatch(plan)]);
+    open: async () => {
+      await runChecked(["sh", "-c", STATE_MOUNT_POINT_SCRIPT]);
+      return MADE_OF;
+    },
+    makePlace: async (plan, { run, state, agentLog }) => {
+      const anchor = await openAnchor(ANCHOR_SCRIPT, [plan.name, run, endpointBatch(plan), state]);
       return {
         ...anchor,
         start: (argv, environment) =>
