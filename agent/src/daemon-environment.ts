@@ -13,6 +13,7 @@ import type {
 import { followExternalInterface } from "./core/follow-external-interface.ts";
 import type { Following } from "./core/follow-external-interface.ts";
 import { FAMILIES, parseIp } from "./core/ip.ts";
+import { Latest } from "./core/latest.ts";
 import type { NetworkConfig } from "./core/network-config.ts";
 import type { Kernel } from "./kernel/kernel.ts";
 import type { Clock } from "./system/clock.ts";
@@ -47,6 +48,8 @@ export async function askMachine({
 }
 
 export class Environment {
+  /** Set whenever it was looked at the machine, on a change or at a sweep: whoever keeps something else of it may look too. */
+  readonly looks: Latest<undefined> = new Latest();
   readonly #parts: EnvironmentParts;
   /** Told of the backend for the interface as it is now, whenever that is another one. */
   readonly #moved: (backend: Backend) => void;
@@ -67,6 +70,7 @@ export class Environment {
 
   /** Looks at the external interface. As long as something of it is missing, what it was before stands. @throws AgentError "kernel-refused" */
   async look(): Promise<void> {
+    this.looks.set(undefined);
     const { external, problems } = this.#follow(await askMachine(this.#parts));
     if (isSame(external, this.#choice.external)) {
       this.#choice = { ...this.#choice, external };

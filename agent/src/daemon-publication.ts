@@ -16,6 +16,7 @@ import type { Log } from "./system/log.ts";
 /** Source: spec 01 section 6.1. */
 const SUBNET_FILE_MODE = 0o644;
 const SUBNET_FILE_RETRY_MS = 1_000;
+const SUBNET_FILE_MENTION_MS = 60_000;
 /** How soon it is looked again whether an address that another lease has is free: at once where two nodes exchange theirs, then seldom. */
 const RIVAL_MS_MIN = 500;
 const RIVAL_MS_MAX = 10_000;
@@ -33,17 +34,20 @@ export interface Publisher {
   readonly lease: Lease;
   /** The backend for the external interface as it is. */
   readonly present: Latest<Backend>;
+  /** Set whenever it was looked at the machine, every ten seconds at least (invariant D11). */
+  readonly looks: Latest<undefined>;
   /** Told of the lease that has our public address, and when there is none any more. */
   readonly onRival: (rival: Lease | undefined) => void;
 }
 
 /** Writes subnet.env, again and again until it is written: without it no pod can start. */
 export async function writeSubnetFile(
-  { files, clock, log, subnetFile, config, lease, ipMasq }: Publisher,
+  publisher: Publisher,
   { mtu }: Pick<Backend, "mtu">,
   signal: AbortSignal,
 ): Promise<void> {
-  const text = formatSubnetFile({ config, subnets: lease.subnets, mtu, ipMasq });
+  const { files, clock, log, subnetFile } = publisher;
+  const text = subnetFileText(publisher, mtu);
   for (let said = false; ; said = true) {
     try {
       await files.writeAtomically(subnetFile, text, SUBNET_FILE_MODE);
@@ -58,18 +62,48 @@ export async function writeSubnetFile(
   }
 }
 
-/** Writes subnet.env anew whenever another MTU is good. @param written what was written before */
+function subnetFileText({ config, lease, ipMasq }: Publisher, mtu: number): string {
+  return formatSubnetFile({ config, subnets: lease.subnets, mtu, ipMasq });
+}
+
+/** Writes subnet.env anew whenever another MTU is good, or somebody deleted or altered it. @param written what was written before */
 export async function keepSubnetFile(
   publisher: Publisher,
   written: Pick<Backend, "mtu">,
   signal: AbortSignal,
 ): Promise<never> {
+  const { clock, log, looks } = publisher;
   let { mtu } = written;
+  let saidMs = Number.NEGATIVE_INFINITY;
   return forEach(publisher.present, signal, async (backend, stop) => {
-    if (backend.mtu === mtu) return;
-    await writeSubnetFile(publisher, backend, stop);
-    ({ mtu } = backend);
+    for (;;) {
+      const { version } = looks;
+      const trouble = await subnetFileTrouble(publisher, mtu);
+      // Whoever alters it again and again is not answered with as many lines.
+      const isSaid = trouble !== undefined && clock.nowMs() - saidMs >= SUBNET_FILE_MENTION_MS;
+      if (isSaid) {
+        log.warn({}, trouble);
+        saidMs = clock.nowMs();
+      }
+      if (trouble !== undefined || backend.mtu !== mtu)
+        await writeSubnetFile(publisher, backend, stop);
+      ({ mtu } = backend);
+      await looks.changedSince(version, stop);
+    }
   });
+}
+
+/** What somebody else did to the file; undefined while it is as it was written. */
+async function subnetFileTrouble(publisher: Publisher, mtu: number): Promise<string | undefined> {
+  const { files, subnetFile } = publisher;
+  try {
+    const text = await files.read(subnetFile);
+    if (text === subnetFileText(publisher, mtu)) return undefined;
+    return `somebody ${text === undefined ? "deleted" : "altered"} ${subnetFile}: writing it again`;
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
+    return `${error.message}: writing it again`;
+  }
 }
 
 /** Publishes what this node is whenever that changes, looking again as long as another lease has its address. */

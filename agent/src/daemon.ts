@@ -178,6 +178,7 @@ async function serve(
     reconciler,
     lease,
     present,
+    looks: environment.looks,
     vitals,
     rules,
     ipMasq: options.rules?.masquerade === true,
@@ -235,6 +236,7 @@ interface Life {
   readonly reconciler: Reconciler;
   readonly lease: Lease;
   readonly present: Latest<Backend>;
+  readonly looks: Latest<undefined>;
   readonly vitals: Vitals;
   readonly rules: RuleKeeper | undefined;
   readonly ipMasq: boolean;

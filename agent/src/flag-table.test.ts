@@ -81,6 +81,7 @@ const GOOD: Readonly<Record<string, { value: string; reads: Partial<Options> }>>
   v: { value: "2", reads: { verbosity: 2 } },
   "readyz-once": { value: "true", reads: { readyzOnce: true } },
   "status-socket": { value: "none", reads: { statusSocket: "" } },
+  "state-dir": { value: "none", reads: { stateDirectory: "" } },
   "log-format": { value: "json", reads: { logFormat: "json" } },
 };
 const WISHES = {

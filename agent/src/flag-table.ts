@@ -255,6 +255,13 @@ const PROGRAM_FLAGS: readonly FlagRow[] = [
     ours: true,
   },
   {
+    name: "state-dir",
+    type: "string",
+    fallback: "/var/lib/flannel",
+    help: "directory of the state file, with which a node starts while the store is down; none for none. One that outlives a reboot",
+    ours: true,
+  },
+  {
     name: "log-format",
     type: "string",
     fallback: "auto",

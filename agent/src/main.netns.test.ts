@@ -38,6 +38,7 @@ requires("netns")("the agent's process", () => {
           process.execPath,
           AGENT,
           subnetFile,
+          `--state-dir=${join(directory, "state")}`,
           words,
         ),
         { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...environment } },

@@ -4,6 +4,7 @@ import type { InterfaceWishes } from "./core/external-interface.ts";
 import type { Cidr } from "./core/ip.ts";
 import type { NetworkConfig } from "./core/network-config.ts";
 import { runDaemon } from "./daemon.ts";
+import { KeptLeases } from "./daemon-kept-leases.ts";
 import { Vitals } from "./daemon-vitals.ts";
 import { MemoryKernel } from "./kernel/memory-kernel.ts";
 import { EtcdSubnetManager } from "./subnet-manager/etcd/etcd-subnet-manager.ts";
@@ -19,6 +20,7 @@ import type { MemoryFirewalls } from "./traffic-manager/memory-firewalls.ts";
 import type { TrafficManager } from "./traffic-manager/traffic-manager.ts";
 
 export const SUBNET_FILE = "/run/flannel/subnet.env";
+export const STATE_DIRECTORY = "/var/lib/flannel";
 export const VXLAN = '{"Network":"10.42.0.0/16","Backend":{"Type":"vxlan"}}';
 export const SUBNETS: { readonly prefix: string } = { prefix: "/coreos.com/network/subnets/" };
 
@@ -27,7 +29,23 @@ export class World {
   readonly clock: ManualClock = new ManualClock();
   readonly database: MemoryDatabase = new MemoryDatabase(this.clock);
   readonly store: MemoryStore = new MemoryStore({ clock: this.clock, database: this.database });
+  readonly #connections: MemoryStore[] = [];
+  #storeIsUp = true;
   #nodes = 0;
+
+  /** The connection of one agent. */
+  connect(): MemoryStore {
+    const store = new MemoryStore({ clock: this.clock, database: this.database });
+    store.setConnected(this.#storeIsUp);
+    this.#connections.push(store);
+    return store;
+  }
+
+  /** Lets no agent reach the store, those that start later included, or lets them again. */
+  setStore(isUp: boolean): void {
+    this.#storeIsUp = isUp;
+    for (const store of this.#connections) store.setConnected(isUp);
+  }
 
   async configure(config: string): Promise<void> {
     await this.store.txn({
@@ -49,13 +67,16 @@ export class World {
 
 /** What outlives an agent: the kernel and the files of one machine. */
 export class Node {
-  readonly kernel: MemoryKernel = new MemoryKernel();
+  kernel: MemoryKernel;
   readonly files: MemoryFiles = new MemoryFiles();
+  /** Of the store, as the command line of its agents has them. */
+  endpoints: readonly string[] = ["http://192.0.2.200:2379"];
   readonly log: MemoryLog = new MemoryLog();
   /** With them its agents are started with `-ip-masq`; without, they make no rules. */
   firewalls: MemoryFirewalls | undefined;
   readonly #world: World;
   readonly #number: number;
+  readonly #addresses: readonly string[];
   #starts = 0;
 
   constructor(
@@ -65,12 +86,26 @@ export class Node {
   ) {
     this.#world = world;
     this.#number = number;
-    this.kernel.addInterface({ name: "eth0", addresses: addresses.map((text) => text as Cidr) });
+    this.#addresses = addresses;
+    this.kernel = this.#boot();
+  }
+
+  /** Its machine starts anew: kernel and /run are empty. */
+  reboot(addresses: readonly string[] = this.#addresses): void {
+    this.kernel = this.#boot(addresses);
+    for (const path of this.files.texts.keys())
+      if (path.startsWith("/run/")) this.files.texts.delete(path);
   }
 
   /** Starts an agent; `ready` changes as it says, `ended` settles when it ends. */
   start(wishes: Partial<InterfaceWishes> = {}): Agent {
     return new Agent(this, this.#world, { seed: this.#number * 100 + this.#starts++, wishes });
+  }
+
+  #boot(addresses: readonly string[] = this.#addresses): MemoryKernel {
+    const kernel = new MemoryKernel();
+    kernel.addInterface({ name: "eth0", addresses: addresses.map((text) => text as Cidr) });
+    return kernel;
   }
 }
 
@@ -103,23 +138,28 @@ export class Agent {
     { seed, wishes }: { readonly seed: number; readonly wishes: Partial<InterfaceWishes> },
   ) {
     const random = new SeededRandom(seed);
-    const store = new MemoryStore({ clock: world.clock, database: world.database });
+    const store = world.connect();
     this.store = store;
     const { firewalls } = node;
+    const { clock } = world;
+    const prefix = "/coreos.com/network";
+    const { log, files } = node;
     const ports = {
-      subnetManager: new EtcdSubnetManager(store, {
-        prefix: "/coreos.com/network",
-        clock: world.clock,
-        random,
-        log: node.log,
+      subnetManager: new KeptLeases(new EtcdSubnetManager(store, { prefix, clock, random, log }), {
+        directory: STATE_DIRECTORY,
+        cluster: { prefix, endpoints: node.endpoints },
+        onUnconfirmed: (is) => this.vitals.readiness.set("lease unconfirmed", is),
+        files,
+        clock,
+        log,
       }),
       kernel: node.kernel,
       backends: new Map(Object.values(registry).map((one) => [one.type, one])),
       ...(firewalls === undefined ? {} : { openTrafficManager: overMemory(firewalls, node.log) }),
-      files: node.files,
-      clock: world.clock,
+      files,
+      clock,
       random,
-      log: node.log,
+      log,
     };
     const options = {
       ...(firewalls === undefined ? {} : { rules: RULES }),

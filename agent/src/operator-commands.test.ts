@@ -2,12 +2,14 @@ import { expect, test } from "vitest";
 import { healthPages, statusPages } from "./agent-view.ts";
 import type { View } from "./agent-view.ts";
 import { AgentError } from "./core/errors.ts";
+import { keptStatePath } from "./core/kept-state.ts";
 import { parseCidr, parseIp } from "./core/ip.ts";
 import type { Kernel } from "./kernel/kernel.ts";
 import {
   type Agent,
   type Node,
   SUBNETS,
+  STATE_DIRECTORY,
   SUBNET_FILE,
   World,
   twoNodes,
@@ -258,11 +260,14 @@ test("D2: cleanup takes away what is ours and subnet.env, a dry run nothing, a s
   const left = node.kernel.print();
   const where = { world, node };
 
+  const stateFile = `${STATE_DIRECTORY}/state-coreos.com-network-04985c41.json`;
   const dry = await run("cleanup --dry-run", where);
   expect(dry.out).toMatch(/^would remove route 10\.42\.\S+ via \S+ dev flannel\.1 onlink$/m);
   expect(dry.out).toMatch(/^would remove link flannel\.1 /m);
   expect(dry.out).toContain("would remove traffic rules about 10.42.0.0/16, where there are any\n");
   expect(dry.out).toContain(`would remove file ${SUBNET_FILE}\n`);
+  expect(dry.out).toContain(`would remove file ${stateFile}\n`);
+  expect(node.files.texts.has(stateFile)).toBe(true);
   expect(firewalls.iptables[4].save()).toContain("10.42.0.0/16");
   expect([node.kernel.print(), node.files.texts.has(SUBNET_FILE)]).toEqual([left, true]);
 
@@ -277,7 +282,7 @@ test("D2: cleanup takes away what is ours and subnet.env, a dry run nothing, a s
   expect(rules).not.toContain("10.42.");
   expect(rules).toMatch(/^-A FLANNEL-POSTRTG -s 10\.99\.0\.0\/16 /m);
   expect(rules).toContain("-A POSTROUTING ");
-  expect([node.kernel.print(), node.files.texts.has(SUBNET_FILE)]).toEqual([before, false]);
+  expect([node.kernel.print(), [...node.files.texts.keys()]]).toEqual([before, []]);
   expect(await run("cleanup", where)).toEqual({ exitCode: 0, out: "nothing of ours is here\n" });
 });
 
@@ -290,12 +295,17 @@ test("cleanup without a subnet file asks for the network before it removes anyth
   await agent.stop();
   await node.files.remove(SUBNET_FILE);
   const where = { world, node };
+  // As after a boot: the state file knows it too.
+  expect((await run("cleanup --dry-run", where)).out).toMatch(/^would remove link flannel\.1 /);
+  const other = await run("cleanup --dry-run -state-dir=none -network=10.99.0.0/16", where);
+  expect(other.out).toBe("would remove traffic rules about 10.99.0.0/16, where there are any\n");
+  node.files.texts.set(keptStatePath(STATE_DIRECTORY, "/coreos.com/network"), "cut");
   await expect(run("cleanup", where)).rejects.toThrow(
     /no pod network is known, since \S+ is not there; to have link flannel\.1 .* removed, name it/,
   );
   expect(await run("cleanup -network 10.99.0.0/16", where)).toEqual({
     exitCode: 0,
-    out: "nothing of ours is here\n",
+    out: "removed file /var/lib/flannel/state-coreos.com-network-04985c41.json\n",
   });
   expect((await run("cleanup -network 10.42.0.0/16", where)).out).toMatch(
     /^removed link flannel\.1 /,
@@ -323,6 +333,7 @@ test("the metrics of a node are those of its kernel, its lease and its store", a
       flannel_ready 1
       flannel_hindrance{reason="starting"} 0
       flannel_hindrance{reason="lease missing"} 0
+      flannel_hindrance{reason="lease unconfirmed"} 0
       flannel_hindrance{reason="address taken"} 0
       flannel_hindrance{reason="not masquerading"} 0
       flannel_hindrance{reason="kernel behind"} 0

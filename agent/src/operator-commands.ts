@@ -2,12 +2,13 @@
 import { AgentError } from "./core/errors.ts";
 import { FAMILIES, familyOf, maskCidr, tryParseCidr } from "./core/ip.ts";
 import type { Cidr } from "./core/ip.ts";
+import { keptStatePath, parseKeptState } from "./core/kept-state.ts";
 import { parseSubnetFile } from "./core/subnet-file.ts";
 import { parseGoBoolean, parseGoFlags } from "./go-flags.ts";
 import { EVERYWHERE, cleanupScope, planCleanup } from "./kernel/cleanup.ts";
 import type { Change, Kernel, RouteLookup } from "./kernel/kernel.ts";
 import { printObject } from "./kernel/print.ts";
-import { statusSocketPath, variableName } from "./options.ts";
+import { stateDirectoryPath, statusSocketPath, variableName } from "./options.ts";
 import { findDifferences, probesOf } from "./status/check.ts";
 import type { Report } from "./status/pages.ts";
 import { formatStatus } from "./status/status-text.ts";
@@ -16,6 +17,7 @@ import type { Files } from "./system/files.ts";
 import type { TrafficManager } from "./traffic-manager/traffic-manager.ts";
 
 const SUBNET_FILE = "/run/flannel/subnet.env";
+const ETCD_PREFIX = "/coreos.com/network";
 /** The first word of a command line that is no agent's. */
 const COMMANDS = ["status", "check", "cleanup"] as const;
 type CommandName = (typeof COMMANDS)[number];
@@ -37,6 +39,16 @@ const FLAGS = [
     name: "status-socket",
     type: "string",
     help: "that of the agent (default flanneld.sock beside the subnet file)",
+  },
+  {
+    name: "state-dir",
+    type: "string",
+    help: "cleanup: that of the agent (default /var/lib/flannel); none for none",
+  },
+  {
+    name: "etcd-prefix",
+    type: "string",
+    help: `cleanup: that of the agent, by which its state file is named (default ${ETCD_PREFIX})`,
   },
 ] as const;
 
@@ -73,6 +85,8 @@ interface Wishes {
   readonly networks: readonly Cidr[];
   readonly subnetFile: string;
   readonly socket: string;
+  /** Empty for none. */
+  readonly stateFile: string;
 }
 
 export function isCommand(word: string | undefined): word is CommandName {
@@ -123,12 +137,15 @@ function readWishes(
     values.get(flag)?.at(-1) ?? environment[variableName(flag)] ?? "";
   const isOn = (flag: string): boolean => parseGoBoolean(values.get(flag)?.at(-1) ?? "false");
   const subnetFile = text("subnet-file") || SUBNET_FILE;
+  const directory = stateDirectoryPath(text("state-dir"));
+  const prefix = text("etcd-prefix") || ETCD_PREFIX;
   return {
     json: isOn("json"),
     dryRun: isOn("dry-run"),
     networks: (values.get("network") ?? []).map(readNetwork),
     subnetFile,
     socket: statusSocketPath(text("status-socket"), subnetFile),
+    stateFile: directory === "" ? "" : keptStatePath(directory, prefix),
   };
 }
 
@@ -207,12 +224,14 @@ async function look(wishes: Wishes, ports: CommandPorts, kernel: Kernel): Promis
 }
 
 async function cleanup(wishes: Wishes, ports: CommandPorts): Promise<number> {
-  const { socket, subnetFile, dryRun, json } = wishes;
+  const { socket, subnetFile, stateFile, dryRun, json } = wishes;
   await refuseWhileAgentRuns(socket, ports.ask);
   // Of one without a socket, and of one that starts meanwhile.
   using lock = dryRun ? undefined : ports.lockForCleanup(subnetFile);
   const text = await ports.files.read(subnetFile);
-  const networks = [...wishes.networks, ...networksOf(text)];
+  const stateText = stateFile === "" ? undefined : await ports.files.read(stateFile);
+  const known = [...wishes.networks, ...networksOf(text), ...keptNetworks(stateText)];
+  const networks = [...new Set(known)];
   await using kernel = ports.openKernel();
   const changes = await leftBehind(kernel, networks.length === 0 ? EVERYWHERE : networks);
   const [first] = changes;
@@ -227,6 +246,9 @@ async function cleanup(wishes: Wishes, ports: CommandPorts): Promise<number> {
   // Last, and only when all else is gone: it tells the next try what to look for.
   const isFile = text !== undefined && refused.length === 0;
   if (isFile && !dryRun) await ports.files.remove(subnetFile);
+  // With it the next start would go on with the lease without asking.
+  const isState = stateText !== undefined;
+  if (isState && !dryRun) await ports.files.remove(stateFile);
   if (socket !== "" && !dryRun) await ports.removeDeadSocket(socket);
   lock?.removeFile();
   const removed = [
@@ -235,6 +257,7 @@ async function cleanup(wishes: Wishes, ports: CommandPorts): Promise<number> {
       .map(({ object }) => printObject(object)),
     ...rules.removed,
     ...(isFile ? [`file ${subnetFile}`] : []),
+    ...(isState ? [`file ${stateFile}`] : []),
   ];
   if (json) ports.writeOut(`${JSON.stringify({ dryRun, removed, refused }, undefined, 2)}\n`);
   else {
@@ -297,6 +320,18 @@ async function refuseWhileAgentRuns(socket: string, ask: CommandPorts["ask"]): P
     "agent-running",
     `an agent runs here and would put everything back: stop the one that listens on ${socket} first`,
   );
+}
+
+/** What cannot be read tells nothing. */
+function keptNetworks(text: string | undefined): readonly Cidr[] {
+  if (text === undefined) return [];
+  try {
+    const { ranges } = parseKeptState(text).config;
+    return FAMILIES.flatMap((family) => ranges[family]?.network ?? []);
+  } catch (error) {
+    if (error instanceof AgentError) return [];
+    throw error;
+  }
 }
 
 function networksOf(text: string | undefined): readonly Cidr[] {

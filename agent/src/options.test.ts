@@ -41,6 +41,7 @@ test("without flags every option has the reference's default", () => {
     healthPort: 0,
     readyzOnce: false,
     statusSocket: "/run/flannel/flanneld.sock",
+    stateDirectory: "/var/lib/flannel",
     verbosity: 0,
     logFormat: "auto",
     warnings: [],

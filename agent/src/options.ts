@@ -36,6 +36,8 @@ export interface Options {
   readonly readyzOnce: boolean;
   /** Path; empty for none. */
   readonly statusSocket: string;
+  /** Directory of the state file; empty for none. */
+  readonly stateDirectory: string;
   readonly verbosity: number;
   readonly logFormat: "json" | "text" | "auto";
   /** What a user should know although it is no error: ignored words, unreadable variables. */
@@ -196,6 +198,7 @@ function readOptions(given: AllGiven): Omit<Options, "warnings" | "given"> {
     healthPort: Math.max(0, integer("healthz-port")),
     readyzOnce: boolean("readyz-once"),
     statusSocket: statusSocketPath(text("status-socket"), text("subnet-file")),
+    stateDirectory: stateDirectoryPath(text("state-dir")),
     verbosity: integer("v"),
     logFormat,
   };
@@ -205,6 +208,12 @@ function readOptions(given: AllGiven): Omit<Options, "warnings" | "given"> {
 export function statusSocketPath(given: string, subnetFile: string): string {
   if (given === "none") return "";
   return given === "" ? subnetFile.replace(/[^/]*$/, "flanneld.sock") : given;
+}
+
+/** @returns empty for none */
+export function stateDirectoryPath(given: string): string {
+  if (given === "none") return "";
+  return given === "" ? fallback("state-dir") : given;
 }
 
 function placeOf(name: string, given: AllGiven): string {

@@ -5,6 +5,8 @@ import type { BackendDefinition } from "./backends/backend.ts";
 import { withBlackholes } from "./backends/blackholes.ts";
 import * as registry from "./backends/registry.ts";
 import { runDaemon } from "./daemon.ts";
+import { KeptLeases } from "./daemon-kept-leases.ts";
+import type { KeptLeasesParts } from "./daemon-kept-leases.ts";
 import { HINDRANCES } from "./daemon-readiness.ts";
 import type { DaemonOptions } from "./daemon.ts";
 import { Vitals } from "./daemon-vitals.ts";
@@ -173,6 +175,9 @@ async function run(
   using _lock = adapters.lockInstance(options.subnetFile);
   await using service = openService(surroundings, adapters, log, signal);
   const vitals = new Vitals();
+  const { readiness } = vitals;
+  const tell = (): void => service?.setReady(readiness.serves, reasons(vitals));
+  readiness.tellServing(tell);
   let wasReady = false;
   const view = {
     options,
@@ -185,19 +190,16 @@ async function run(
   };
   await using _health = await openHealth(view);
   await using _status = await openStatus(view, log);
-  await using subnetManager = openSubnetManager({
-    ...storeOptions(options),
-    clock,
-    random,
-    log: log.child({ room: "subnet-manager" }),
-  });
+  const room = log.child({ room: "subnet-manager" });
+  await using leases = openSubnetManager({ ...storeOptions(options), clock, random, log: room });
+  const subnetManager = keepState(leases, options, { files, clock, log: room, vitals });
   log.info({}, `Created subnet manager: ${subnetManager.name}`);
   await using kernel = openKernel();
   await runDaemon(
     {
       ...daemonOptions(options),
       onReady: (now) => {
-        service?.setReady(now, reasons(vitals));
+        tell();
         wasReady ||= now;
         surroundings.onReady?.(now);
       },
@@ -221,6 +223,19 @@ async function run(
     },
     signal,
   );
+}
+
+/** What the store says, kept for a start while it is down, where there is a directory for that. */
+function keepState(
+  leases: SubnetManager,
+  { stateDirectory: directory, etcdPrefix: prefix, etcdEndpoints: endpoints }: Options,
+  { vitals, ...ports }: Pick<KeptLeasesParts, "files" | "clock" | "log"> & { vitals: Vitals },
+): SubnetManager {
+  if (directory === "") return leases;
+  const onUnconfirmed = (unconfirmed: boolean): void =>
+    vitals.readiness.set("lease unconfirmed", unconfirmed);
+  const cluster = { prefix, endpoints };
+  return new KeptLeases(leases, { ...ports, directory, cluster, onUnconfirmed });
 }
 
 /** Tells the service manager at once that the agent was asked to stop, and not when it has. */

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { makeExternalInterface } from "./host.ts";
 
@@ -86,7 +86,12 @@ function base64(text: string): string {
 
 async function start(way: StartWay, subnetFile: string): Promise<Start> {
   const versionMs = await untilSaid(way, ["--version"], /\d\n/).then(finished);
-  const flags = ["--iface=eth0", `--etcd-endpoints=${STORE}`, `--subnet-file=${subnetFile}`];
+  const flags = [
+    "--iface=eth0",
+    `--etcd-endpoints=${STORE}`,
+    `--subnet-file=${subnetFile}`,
+    `--state-dir=${dirname(subnetFile)}`,
+  ];
   const agent = await untilSaid(way, flags, /flannel is ready/);
   const { pid = 0 } = agent.child;
   const cpuMs = cpuMsOf(pid);

@@ -2,6 +2,8 @@
 export type AgentErrorCode =
   | "config-invalid"
   | "config-missing"
+  /** Something was begun with a config that is not the cluster's any more. */
+  | "config-changed"
   | "external-interface-not-found"
   | "subnet-exhausted"
   | "lease-lost"

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { AgentError } from "./errors.ts";
 import type { Family } from "./ip.ts";
-import { parseNetworkConfig } from "./network-config.ts";
+import { formatNetworkConfig, parseNetworkConfig } from "./network-config.ts";
 
 /** "length, min … max" of one family, as spec 02 section 4.3 writes it. */
 function rangeOf(text: string, family: Family): string {
@@ -202,4 +202,19 @@ describe("backend", () => {
   test.each(["[]", '"vxlan"', '{"Type":1}'])("%s is refused", (backend) => {
     expect(errorOf(withBackend(backend))).toContain("error decoding Backend property of config: ");
   });
+});
+
+test.each([
+  ['{"Network":"10.3.0.0/16"}'],
+  ['{"Network":"10.3.0.0/16","Backend":null}'],
+  ['{"Network":"10.3.0.0/16","Backend":{}}'],
+  ['{"Network":"10.3.0.0/16","Backend":{"type":"VXLAN","VNI":7},"EnableNFTables":true}'],
+  ['{"Network":"10.3.0.0/8","SubnetLen":20,"SubnetMin":"10.10.0.0","SubnetMax":"10.99.0.0"}'],
+  ['{"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fc00::/48"}'],
+  ['{"Network":"10.3.0.0/16","EnableIPv6":true,"IPv6Network":"fc00::/62","IPv6SubnetLen":64}'],
+])("%s is written as it was read", (text) => {
+  const config = parseNetworkConfig(text);
+  const written = formatNetworkConfig(config);
+  expect(parseNetworkConfig(written)).toEqual(config);
+  expect(formatNetworkConfig(parseNetworkConfig(written))).toBe(written);
 });

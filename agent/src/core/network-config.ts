@@ -41,6 +41,8 @@ export interface NetworkConfig {
 }
 
 const WHAT = "network config";
+/** The options of a config that names no backend. */
+const NO_BACKEND: unknown = {};
 
 /** One family's part of spec 02 sections 3 and 4. */
 interface FamilyRules {
@@ -125,8 +127,26 @@ export function parseNetworkConfig(text: string): NetworkConfig {
   return { ranges, enableNftables, ...backend };
 }
 
+/** Text that reads as this config, with all defaults spelled out. */
+export function formatNetworkConfig(config: NetworkConfig): string {
+  const members: Record<string, unknown> = {};
+  for (const family of FAMILIES) {
+    const { [family]: rules } = RULES;
+    const { [family]: range } = config.ranges;
+    members[rules.enable] = range !== undefined;
+    if (range === undefined) continue;
+    members[rules.network] = range.network;
+    members[rules.subnetMin] = range.subnetMin;
+    members[rules.subnetMax] = range.subnetMax;
+    members[rules.subnetLength] = range.subnetLength;
+  }
+  members["EnableNFTables"] = config.enableNftables;
+  if (config.backendOptions !== NO_BACKEND) members["Backend"] = config.backendOptions;
+  return JSON.stringify(members);
+}
+
 function readBackend(reader: ObjectReader): Pick<NetworkConfig, "backendType" | "backendOptions"> {
-  if (!reader.present("Backend")) return { backendType: "udp", backendOptions: {} };
+  if (!reader.present("Backend")) return { backendType: "udp", backendOptions: NO_BACKEND };
   const backendOptions = reader.raw("Backend");
   try {
     const type = openObject(backendOptions, "Backend").string("Type", "");

@@ -1,6 +1,7 @@
 /** The table of metrics: what /metrics answers and what docs/operating.md lists both come from it. */
 import type { ReconcileCounters } from "../daemon-counters.ts";
 import { HINDRANCES } from "../daemon-readiness.ts";
+import type { Hindrance } from "../daemon-readiness.ts";
 import type { AgentState } from "../daemon-vitals.ts";
 import type { StoreFigures } from "../subnet-manager/subnet-manager.ts";
 import { formatFamilies } from "./exposition.ts";
@@ -98,9 +99,14 @@ const NODE: readonly Row[] = [
   ),
 ];
 
+/** Of the reasons of an agent that is not ready, those that say so. */
+function isWithoutLease(hindrance: Hindrance): boolean {
+  return hindrance === "lease missing" || hindrance === "lease unconfirmed";
+}
+
 const STORE: readonly Row[] = [
   gauge("flannel_lease_held", "1 while the store has the lease of this node.", ({ state }) =>
-    one(Number(state.lease !== undefined && !state.hindrances.includes("lease missing"))),
+    one(Number(state.lease !== undefined && !state.hindrances.some(isWithoutLease))),
   ),
   gauge(
     "flannel_lease_seconds_left",

@@ -1,11 +1,21 @@
 import type { HistogramFigures } from "../core/histogram.ts";
 import type { Cidr, PerFamily } from "../core/ip.ts";
+import type { Latest } from "../core/latest.ts";
 import type { Lease, LeaseAttributes } from "../core/lease.ts";
 import type { NetworkConfig } from "../core/network-config.ts";
 
 export interface PreviousLeases {
   readonly own: Lease | undefined;
   readonly others: readonly Lease[];
+}
+
+/** Our lease as the store has it, as far as this node knows. */
+export interface HeldLease {
+  readonly lease: Lease;
+  /** Monotonic time at which it runs out; infinite for a reservation. */
+  readonly endsMs: number;
+  /** The store's name for what the lease hangs on; absent for a reservation. */
+  readonly id?: string;
 }
 
 /** What is asked of a store. */
@@ -61,9 +71,17 @@ export interface SubnetManager {
   /**
    * Keeps our lease alive until the signal aborts. `onHeld` is told when the store has it no more, however long it takes to take it
    * again, and when it has it again (invariant B1).
+   * @param formerId of what a lease hung on that an earlier run of this node acquired, as `held` said then
    * @throws AgentError "lease-lost" when another owner has it
    */
-  keepLease(lease: Lease, onHeld: (held: boolean) => void, signal: AbortSignal): Promise<never>;
+  keepLease(
+    lease: Lease,
+    onHeld: (held: boolean) => void,
+    signal: AbortSignal,
+    formerId?: string,
+  ): Promise<never>;
+  /** What `acquireLease` and `keepLease` know of our lease: nothing before the first, undefined while the store has it no more. */
+  readonly held: Latest<HeldLease | undefined>;
   /**
    * Has `keepLease` say this in the lease it keeps, with the same subnets, and renew with it from now on; the last call counts. Resolves
    * when the store has it; or, to the lease of another node that has one of its public addresses, when everything but that

@@ -132,3 +132,13 @@ test("nobody listens at the end: it ends all the same", async () => {
   await service?.[Symbol.asyncDispose]();
   expect(clock.sleeping).toBe(0);
 });
+
+test("whoever waits for a service that serves although it is not ready can start, and people read why", () => {
+  const { service, told } = listen();
+  service?.setReady(true, ["the store was not reached"]);
+  service?.setReady(true);
+  expect(told.slice(1)).toEqual([
+    "/run/notify READY=1 STATUS=serving, not ready: the store was not reached",
+    "/run/notify READY=1 STATUS=ready",
+  ]);
+});

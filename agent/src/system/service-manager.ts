@@ -51,12 +51,15 @@ export class ServiceManager implements AsyncDisposable {
     return undefined;
   }
 
-  /** A service that was ready stays so for the service manager; the line for people goes back. */
+  /**
+   * A service that was ready stays so for the service manager; the line for people goes back.
+   * @param ready whether what waits for this service can start: it may serve although there are reasons not to call it ready
+   */
   setReady(ready: boolean, reasons: readonly string[] = []): void {
     if (this.#stopping) return;
-    if (ready) this.#tell(`READY=1\nSTATUS=ready`);
-    else if (this.#wasReady)
-      this.#tell(`STATUS=not ready${reasons.length === 0 ? "" : `: ${reasons.join("; ")}`}`);
+    const why = reasons.length === 0 ? "" : `: ${reasons.join("; ")}`;
+    if (ready) this.#tell(`READY=1\nSTATUS=${why === "" ? "ready" : `serving, not ready${why}`}`);
+    else if (this.#wasReady) this.#tell(`STATUS=not ready${why}`);
     this.#wasReady ||= ready;
   }
 

@@ -44,7 +44,7 @@ export const relistForgetsWhichIsOwn: PortMutation = {
 export const readyWithoutItsKey: PortMutation = {
   wrapSubnetManager: (manager) => ({
     ...verbsOf(manager),
-    keepLease: (lease, _onHeld, signal) => manager.keepLease(lease, () => undefined, signal),
+    keepLease: (lease, _onHeld, ...words) => manager.keepLease(lease, () => undefined, ...words),
   }),
 };
 
@@ -89,7 +89,8 @@ export function verbsOf(manager: SubnetManager): SubnetManager {
     previousLeases: (publicIps, signal) => manager.previousLeases(publicIps, signal),
     publish: (attributes, signal) => manager.publish(attributes, signal),
     acquireLease: (...words) => manager.acquireLease(...words),
-    keepLease: (lease, onHeld, signal) => manager.keepLease(lease, onHeld, signal),
+    keepLease: (...words) => manager.keepLease(...words),
+    held: manager.held,
     watchPeers: (own, signal) => manager.watchPeers(own, signal),
     state: () => manager.state(),
     reconnect: () => manager.reconnect(),

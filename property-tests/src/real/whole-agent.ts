@@ -132,7 +132,8 @@ export class WholeAgent {
       previousLeases: (publicIps, signal) => inner.previousLeases(publicIps, signal),
       acquireLease: (config, wanted, preferred, signal) =>
         inner.acquireLease(config, wanted, preferred, signal),
-      keepLease: (lease, onHeld, signal) => inner.keepLease(lease, onHeld, signal),
+      keepLease: (...words) => inner.keepLease(...words),
+      held: inner.held,
       publish: (attributes, signal) => inner.publish(attributes, signal),
       async *watchPeers(own, signal) {
         for await (const peers of inner.watchPeers(own, signal)) {

@@ -20,6 +20,7 @@ export const PREFIX = "/coreos.com/network";
 export const SUBNETS: string = `${PREFIX}/subnets/`;
 export const CONFIG_KEY: string = `${PREFIX}/config`;
 export const SUBNET_FILE = "/run/flannel/subnet.env";
+export const STATE_DIRECTORY = "/var/lib/flannel";
 
 /** Puts a mutation between an agent and its ports: what a test double does wrong on purpose. */
 export interface Mutation {
@@ -68,6 +69,8 @@ export interface SimNode {
   readonly kernel: MemoryKernel;
   /** Whether its agents run with -ip-blackhole-route. */
   readonly keepsBlackholes: boolean;
+  /** When its kernel was started last, and what names that start. */
+  readonly boot: { readonly id: string; readonly atMs: number };
   /** Of the external interface, in bytes. */
   readonly mtu: number;
   /** While false, what the kernel tells of its changes is lost, and nobody says so. */

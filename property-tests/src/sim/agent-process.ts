@@ -5,6 +5,8 @@ import type { Ip } from "agent/core/ip.ts";
 import type { Lease } from "agent/core/lease.ts";
 import type { NetworkConfig } from "agent/core/network-config.ts";
 import { runDaemon } from "agent/daemon.ts";
+import { KeptLeases } from "agent/daemon-kept-leases.ts";
+import { Vitals } from "agent/daemon-vitals.ts";
 import type { Change, Kernel, KernelEvent } from "agent/kernel/kernel.ts";
 import { EtcdSubnetManager } from "agent/subnet-manager/etcd/etcd-subnet-manager.ts";
 import type { KeyValueStore } from "agent/subnet-manager/etcd/key-value-store.ts";
@@ -17,7 +19,14 @@ import type { Random } from "agent/system/random.ts";
 import { SeededRandom } from "agent/system/seeded-random.ts";
 import { type Arrival, SimStore } from "./sim-store.ts";
 import { AgentClock } from "./sim-time.ts";
-import { type AgentProcess, type Outcome, PREFIX, type SimNode, SUBNET_FILE } from "./actors.ts";
+import {
+  type AgentProcess,
+  type Outcome,
+  PREFIX,
+  STATE_DIRECTORY,
+  SUBNET_FILE,
+  type SimNode,
+} from "./actors.ts";
 
 const BACKENDS = Object.values(registry);
 const plain = new Map(BACKENDS.map((one) => [one.type, one]));
@@ -68,6 +77,7 @@ export class AgentLife implements AgentProcess {
       leaseTtlSeconds: world.options.ttlSeconds,
       renewMarginMinutes: world.options.renewMarginMinutes,
     });
+    const vitals = new Vitals();
     const options = {
       interfaceWishes: {
         names: ["eth0"],
@@ -78,14 +88,25 @@ export class AgentLife implements AgentProcess {
       },
       subnetFile: SUBNET_FILE,
       onReady: (ready: boolean) => this.#setReady(ready),
+      vitals,
     };
+    const files = this.#watchFiles(node.files);
+    const leases = new KeptLeases(
+      world.options.wrapSubnetManager?.(subnetManager, node) ?? subnetManager,
+      {
+        directory: STATE_DIRECTORY,
+        cluster: { prefix: PREFIX, endpoints: [store.endpoints] },
+        onUnconfirmed: (is) => vitals.readiness.set("lease unconfirmed", is),
+        files,
+        clock,
+        log,
+      },
+    );
     const ports = {
-      subnetManager: this.#watchSubnetManager(
-        world.options.wrapSubnetManager?.(subnetManager, node) ?? subnetManager,
-      ),
+      subnetManager: this.#watchSubnetManager(leases),
       kernel: this.#watchKernel(node.kernel),
       backends: node.keepsBlackholes ? keepingBlackholes : plain,
-      files: this.#watchFiles(node.files),
+      files,
       clock,
       random,
       log,
@@ -208,7 +229,8 @@ export class AgentLife implements AgentProcess {
         this.node.world.observer.leased(this);
         return this.lease;
       },
-      keepLease: (lease, onHeld, signal) => inner.keepLease(lease, onHeld, signal),
+      keepLease: (...words) => inner.keepLease(...words),
+      held: inner.held,
       publish: (attributes, signal) => inner.publish(attributes, signal),
       async *watchPeers(own, signal) {
         for await (const peers of inner.watchPeers(own, signal)) {
@@ -249,7 +271,7 @@ export class AgentLife implements AgentProcess {
   #watchFiles(files: Files): Files {
     const { node } = this;
     const watched: Files = {
-      read: (path) => files.read(path),
+      read: async (path) => bootFile(path, node) ?? (await files.read(path)),
       remove: (path) => files.remove(path),
       writeAtomically: async (path, text, mode) => {
         node.world.observer.writing(this, path, text);
@@ -258,6 +280,13 @@ export class AgentLife implements AgentProcess {
     };
     return node.world.options.wrapFiles?.(watched, node) ?? watched;
   }
+}
+
+/** What the kernel of a machine says of its boot. */
+function bootFile(path: string, { boot, world }: SimNode): string | undefined {
+  if (path === "/proc/sys/kernel/random/boot_id") return `${boot.id}\n`;
+  if (path !== "/proc/uptime") return undefined;
+  return `${((world.time.nowMs - boot.atMs) / 1_000).toFixed(2)} 0.00\n`;
 }
 
 /** Responses of any number of revisions, or revisions in any number of pieces. */

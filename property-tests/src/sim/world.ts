@@ -127,6 +127,7 @@ export class Machine implements SimNode {
   troubledAtMs = 0;
   clockErrors: ClockErrors = { rate: 1, wallOffsetMs: 0 };
   kernel: MemoryKernel;
+  boot: SimNode["boot"];
   mtu: number = INTERFACE_MTU;
   hearsKernel = true;
   /** What the kernel printed before any agent came. */
@@ -148,6 +149,7 @@ export class Machine implements SimNode {
     this.attachment = new Attachment(index % segments, segments);
     this.addresses = this.attachment.addresses(this.number);
     this.kernel = this.#boot();
+    this.boot = this.#newBoot();
     this.foreign = this.kernel.print();
   }
 
@@ -204,6 +206,7 @@ export class Machine implements SimNode {
   reboot({ keepsRun = false }: { readonly keepsRun?: boolean } = {}): void {
     this.crash();
     this.kernel = this.#boot();
+    this.boot = this.#newBoot();
     this.detours.clear();
     this.backendsSinceBoot.clear();
     if (keepsRun) return;
@@ -261,6 +264,11 @@ export class Machine implements SimNode {
     this.world.time.after(waitMs, () => {
       if (this.supervised && this.agent === process) this.start();
     });
+  }
+
+  #newBoot(): SimNode["boot"] {
+    const atMs = this.world.time.nowMs;
+    return { id: `${this.name} ${atMs}`, atMs };
   }
 
   #boot(): MemoryKernel {

@@ -6,13 +6,13 @@ import { formatSubnetKey } from "../../core/subnet-key.ts";
 import type { Clock } from "../../system/clock.ts";
 import type { Log } from "../../system/log.ts";
 import type { Random } from "../../system/random.ts";
-import type { PreviousLeases, StoreState, SubnetManager } from "../subnet-manager.ts";
+import type { HeldLease, PreviousLeases, StoreState, SubnetManager } from "../subnet-manager.ts";
 import { acquireLease } from "./acquire.ts";
 import type { Claim } from "./claim.ts";
 import { identityOf, ownLeases } from "./claim-plan.ts";
 import type { StoreContext } from "./context.ts";
 import { Figures } from "./figures.ts";
-import { keepLease } from "./keep-lease.ts";
+import { keepLease, noteHeld } from "./keep-lease.ts";
 import type { KeyValueStore } from "./key-value-store.ts";
 import { keysBelow } from "./keys.ts";
 import { LeaseReader } from "./lease-entries.ts";
@@ -42,6 +42,7 @@ const LEASE_TTL_SECONDS = 86_400;
 /** Leases as keys in etcd, byte for byte as the reference writes them. Owns the store it is given. */
 export class EtcdSubnetManager implements SubnetManager, AsyncDisposable {
   readonly name: string;
+  readonly held: Latest<HeldLease | undefined> = new Latest();
   readonly #context: StoreContext;
   /** What `acquireLease` got last, so that `keepLease` knows when to renew it. */
   #claim: Claim | undefined;
@@ -98,13 +99,21 @@ export class EtcdSubnetManager implements SubnetManager, AsyncDisposable {
     const { lease, claim } = await acquireLease(this.#context, wish, signal);
     this.#claim = claim;
     this.#context.figures.claimed(claim);
+    noteHeld(this.held, lease, claim);
     return lease;
   }
 
-  keepLease(lease: Lease, onHeld: (held: boolean) => void, signal: AbortSignal): Promise<never> {
+  keepLease(
+    lease: Lease,
+    onHeld: (held: boolean) => void,
+    signal: AbortSignal,
+    formerId?: string,
+  ): Promise<never> {
     const key = this.#context.keys.subnets + formatSubnetKey(lease.subnets);
     const claim = this.#claim?.key === key ? this.#claim : undefined;
-    const kept = { lease, claim, publications: this.#publications, onHeld };
+    const { held } = this;
+    const former = formerId === undefined ? {} : { formerId };
+    const kept = { lease, claim, ...former, publications: this.#publications, onHeld, held };
     return keepLease(this.#context, kept, signal);
   }
 

@@ -11,6 +11,7 @@ import { followRange } from "./follow-range.ts";
 import { type Grant, renewAfterMs, renewAgainMs, revokeLease } from "./grant.ts";
 import type { KeyValue, LeaseId } from "./key-value-store.ts";
 import type { StoredLeases } from "./lease-entries.ts";
+import type { HeldLease } from "../subnet-manager.ts";
 import { isOutage, untilAnswered } from "./outage.ts";
 import { type Publication, planPublication } from "./publication.ts";
 import { isLeaseGone, lostTo, takeAgain } from "./take-again.ts";
@@ -23,6 +24,10 @@ export interface Kept {
   readonly publications: Latest<Publication>;
   /** Told when the store has the lease no more, and when it has it again. */
   readonly onHeld: (held: boolean) => void;
+  /** Set to what is known of the lease whenever that changes. */
+  readonly held: Latest<HeldLease | undefined>;
+  /** The etcd lease of our own making on which the key hung when another run wrote it last. */
+  readonly formerId?: LeaseId;
 }
 
 /** Source: flannel pkg/subnet/etcd/subnet.go, spec 03 section 6. */
@@ -46,18 +51,21 @@ const RACE_WINDOW_MS = 100;
  */
 export async function keepLease(
   context: StoreContext,
-  { lease, claim, publications, onHeld }: Kept,
+  { lease, claim, publications, onHeld, held, formerId }: Kept,
   signal: AbortSignal,
 ): Promise<never> {
   const stop = new AbortController();
   const stopped = AbortSignal.any([signal, stop.signal]);
   const key = context.keys.subnets + formatSubnetKey(lease.subnets);
   const seen = new Latest<KeyValue | undefined>();
-  const keeper = new LeaseKeeper(context, { lease, publications }, key, seen);
+  const keeper = new LeaseKeeper(context, { lease, publications, held, formerId }, key, seen);
   // From what is seen, since the keeper itself may be waiting for an answer to something else.
-  const tell = onChange<boolean>(true, (held) => {
-    if (!held) context.figures.leaseEndsMs = undefined;
-    onHeld(held);
+  const tell = onChange<boolean>(true, (isHeld) => {
+    if (!isHeld) {
+      context.figures.leaseEndsMs = undefined;
+      held.set(undefined);
+    }
+    onHeld(isHeld);
   });
   const see = (entry: KeyValue | undefined): void => {
     seen.set(entry);
@@ -92,13 +100,20 @@ class LeaseKeeper {
   /** How many of them are done with. */
   #answered = 0;
   readonly #seen: Latest<KeyValue | undefined>;
+  readonly #held: Latest<HeldLease | undefined>;
+  readonly #formerId: LeaseId | undefined;
   /** The etcd lease of a renewal that nobody answered yet: asking again must be the same request. */
   #renewal: Grant | undefined;
   #complainedMs: number | undefined;
 
   constructor(
     context: StoreContext,
-    { lease, publications }: Pick<Kept, "lease" | "publications">,
+    {
+      lease,
+      publications,
+      held,
+      formerId,
+    }: Pick<Kept, "lease" | "publications" | "held"> & { readonly formerId: LeaseId | undefined },
     key: string,
     seen: Latest<KeyValue | undefined>,
   ) {
@@ -107,12 +122,15 @@ class LeaseKeeper {
     this.#key = key;
     this.#publications = publications;
     this.#seen = seen;
+    this.#held = held;
+    this.#formerId = formerId;
   }
 
   async run(known: Claim | undefined, signal: AbortSignal): Promise<never> {
     let claim = known ?? (await this.#look(undefined, signal));
     for (let version = 0; ;) {
       this.#context.figures.claimed(claim);
+      noteHeld(this.#held, this.#lease, claim);
       await this.#wait(version, claim.renewAtMs, signal);
       const changed = this.#seen.version > version;
       ({ version } = this.#seen);
@@ -328,7 +346,7 @@ class LeaseKeeper {
     const nowMs = clock.nowMs();
     const adopted = { key, modRevision, value, ...(leaseId === undefined ? {} : { leaseId }) };
     if (claim === undefined || found === undefined)
-      return { ...adopted, leaseIsOurs: false, renewAtMs: nowMs };
+      return { ...adopted, leaseIsOurs: this.#isFormer(leaseId), renewAtMs: nowMs };
     const leaseIsOurs = claim.leaseIsOurs && claim.leaseId === leaseId;
     if (asPublished) {
       if (leaseIsOurs) return { ...claim, ...adopted };
@@ -339,6 +357,11 @@ class LeaseKeeper {
       "somebody else writes our lease, perhaps a node with the same public IP: publishing our own data again in 1 min",
     );
     return { ...adopted, leaseIsOurs, renewAtMs: nowMs + jitteredMs(random, RENEW_AGAIN_MS) };
+  }
+
+  /** Whether an earlier run of this node made the etcd lease, for this key alone. */
+  #isFormer(leaseId: LeaseId | undefined): boolean {
+    return leaseId !== undefined && leaseId === this.#formerId;
   }
 
   /** When to renew a key that another etcd lease holds; at once when nobody can say how long that lives (invariant C8). */
@@ -376,6 +399,15 @@ class LeaseKeeper {
     if (claim?.leaseId !== undefined && claim.leaseIsOurs && claim.leaseId !== inUse)
       await revokeLease(this.#context, claim.leaseId);
   }
+}
+
+/** Says what is known of our lease, if that is news. How long an etcd lease lives that is not of our making is not known before the next renewal. */
+export function noteHeld(held: Latest<HeldLease | undefined>, lease: Lease, claim: Claim): void {
+  const { expiresAtMs: endsMs, leaseId: id } = claim;
+  const { value: before } = held;
+  if (endsMs === undefined) return;
+  if (before?.lease === lease && before.endsMs === endsMs && before.id === id) return;
+  held.set({ lease, endsMs, ...(id === undefined ? {} : { id }) });
 }
 
 /** A restored store counts its revisions anew: the same one may be another write, and a reservation has no lease to tell it by. */
