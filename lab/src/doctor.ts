@@ -79,7 +79,10 @@ const PROBES: readonly Probe[] = [
   {
     name: "packets",
     needed: false,
-    script: `exec '${nodeProgram()}' --eval '${RING_SCRIPT}' '${import.meta.resolve("linux")}'`,
+    // Found when it is asked for: a lab may be copied to where the witnesses' package is not.
+    get script() {
+      return `exec '${nodeProgram()}' --eval '${RING_SCRIPT}' '${import.meta.resolve("linux")}'`;
+    },
     remedy:
       "use a kernel with CONFIG_PACKET, and a C compiler: without them violations come without packets",
   },
