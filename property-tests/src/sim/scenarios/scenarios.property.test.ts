@@ -45,6 +45,7 @@ describe("every scenario", () => {
       "network-is-lossy",
       "partition-from-all",
       "partition-from-store",
+      "peer-changes-unheard",
       "peers-hear-one-way",
       "run-is-read-only",
       "store-loses-quorum",
