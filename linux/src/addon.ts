@@ -96,6 +96,11 @@ interface Addon {
   sendDatagram(socket: string, text: string): number;
   /** Takes an exclusive lock without waiting; an errno, EWOULDBLOCK when another has it, or 0. */
   lockFile(descriptor: number): number;
+  /**
+   * What a table of legacy iptables holds, counters left out: `struct ipt_getinfo`, then its entries. Empty when it is not in use.
+   * @param family AF_INET or AF_INET6
+   */
+  readLegacyTable(namespace: string | null, family: number, table: string): Uint8Array | number;
 }
 
 /** The addon can be neither found nor made. */

@@ -22,6 +22,7 @@ export {
 } from "./fdb.ts";
 export { lockFile } from "./file-lock.ts";
 export type { Family } from "./ip.ts";
+export { digestLegacyTables } from "./legacy-tables.ts";
 export {
   type Link,
   type LinkChanges,
