@@ -33,6 +33,8 @@ class Node {
   standing = 0;
   /** As the kernel counts; nobody asks it while undefined. */
   generation: number | undefined;
+  /** Whether the kernel shows the tables of legacy iptables. */
+  showsLegacy = false;
   ended: Promise<unknown> = Promise.resolve();
   #tell: (event: RuleEvent | "lost") => void = () => undefined;
 
@@ -49,6 +51,8 @@ class Node {
         command,
         watchRules: (signal) => this.#events(signal),
         ruleGeneration: () => this.generation,
+        legacyRules: (family) =>
+          this.showsLegacy ? this.firewalls.iptables[family].save() : undefined,
         log,
       }),
       config: parsed,
@@ -138,6 +142,24 @@ test.each([false, true])(
     await node.end();
   },
 );
+
+test("D13: a sweep of legacy tables that are as they were runs no program, a change is found by the next one", async () => {
+  const node = new Node({}, { version: LEGACY });
+  node.generation = 7;
+  node.showsLegacy = true;
+  await node.keeper.first(node.stop.signal);
+  await node.run();
+  await node.clock.advance(50_000);
+  const before = node.firewalls.iptables[4].save();
+  node.firewalls.commands.length = 0;
+  await node.clock.advance(600_000);
+  expect(node.firewalls.commands).toEqual([]);
+  node.firewalls.iptables[4].restore("*nat\n:FLANNEL-POSTRTG - [0:0]\nCOMMIT\n");
+  await node.clock.advance(5_000);
+  expect(node.firewalls.commands).toEqual(["iptables-save", "iptables-restore --noflush --wait=5"]);
+  expect(node.firewalls.iptables[4].save()).toBe(before);
+  await node.end();
+});
 
 test.each([
   [LEGACY, 1, 60],

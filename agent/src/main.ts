@@ -2,7 +2,7 @@
 /** flags → adapters → daemon → exit code; the only file that may end the process. */
 import { flushCompileCache } from "node:module";
 import { NetlinkKernel } from "./kernel/netlink-kernel.ts";
-import { openRuleGeneration, watchRules } from "./kernel/netlink-rules.ts";
+import { openLegacyRules, openRuleGeneration, watchRules } from "./kernel/netlink-rules.ts";
 import manifest from "../package.json" with { type: "json" };
 import { runAgent } from "./run-agent.ts";
 import { openEtcdSubnetManager } from "./subnet-manager/etcd/index.ts";
@@ -48,6 +48,7 @@ async function main(): Promise<never> {
           command: new NodeCommand({ signal }),
           watchRules,
           ruleGeneration: openRuleGeneration(),
+          legacyRules: openLegacyRules(),
         }),
       files: new NodeFiles(),
       lockInstance,

@@ -120,6 +120,7 @@ function overMemory(command: MemoryFirewalls, log: Log): (config: NetworkConfig)
       yield [];
     },
     ruleGeneration: () => undefined,
+    legacyRules: () => undefined,
   };
   return ({ enableNftables }) =>
     openTrafficManager({ ...news, usesNftables: enableNftables, command, log });

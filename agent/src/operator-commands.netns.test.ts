@@ -102,7 +102,7 @@ function firewallsOf({ path }: NamespaceWorld): readonly TrafficManager[] {
     signal: new AbortController().signal,
     wrapper: ["nsenter", `--net=${path}`],
   });
-  const news = { watchRules, ruleGeneration: () => undefined };
+  const news = { watchRules, ruleGeneration: () => undefined, legacyRules: () => undefined };
   return [true, false].map((usesNftables) =>
     openTrafficManager({ ...news, usesNftables, command, log: new MemoryLog() }),
   );

@@ -51,6 +51,7 @@ const NO_NEWS: RuleNews = {
     throw new Error("nobody watches");
   },
   ruleGeneration: () => undefined,
+  legacyRules: () => undefined,
 };
 
 interface Where {

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Family, parseCidr } from "agent/core/ip.ts";
 import type { TrafficWish } from "agent/core/traffic-rules.ts";
-import { openRuleGeneration, watchRules } from "agent/kernel/netlink-rules.ts";
+import { openLegacyRules, openRuleGeneration, watchRules } from "agent/kernel/netlink-rules.ts";
 import type { Command } from "agent/system/command.ts";
 import { MemoryLog } from "agent/system/memory-log.ts";
 import { NodeCommand } from "agent/system/node-command.ts";
@@ -121,12 +121,20 @@ function nft(...words: readonly string[]): void {
   execFileSync("nft", words, { stdio: ["ignore", "ignore", "inherit"] });
 }
 
+/** A chain of others in each family's nat table: every look meets another table. */
+function changeChain(programs: string, families: readonly Family[], verb: "-N" | "-X"): void {
+  for (const family of families) {
+    const program = join(programs, family === 4 ? "iptables" : "ip6tables");
+    execFileSync(program, ["--wait", "--table", "nat", verb, "OTHERS"]);
+  }
+}
+
 async function lookAt(manager: TrafficManager, families: readonly Family[]): Promise<void> {
   await Promise.all(families.map((family) => manager.apply(family, wishOf(family), "usual")));
 }
 
 async function resyncOf(
-  { name, usesNftables, programs }: Firewall,
+  { name, usesNftables, programs, isLegacy }: Firewall,
   families: readonly Family[],
   runs: number,
 ): Promise<Resync> {
@@ -135,9 +143,14 @@ async function resyncOf(
   const command = new CountingCommand(
     new NodeCommand({ signal: stop.signal, environment: { PATH } }),
   );
-  const ruleGeneration = openRuleGeneration();
-  const log = new MemoryLog();
-  const manager = openTrafficManager({ usesNftables, command, log, ruleGeneration, watchRules });
+  const manager = openTrafficManager({
+    usesNftables,
+    command,
+    log: new MemoryLog(),
+    watchRules,
+    ruleGeneration: openRuleGeneration(),
+    legacyRules: openLegacyRules(),
+  });
   const look = (): Promise<void> => lookAt(manager, families);
   // Written, seen to be right, and seen to be the same.
   for (let time = 0; time < 3; time++) await look();
@@ -146,7 +159,8 @@ async function resyncOf(
     quiet.push(await measure(look, command, () => undefined));
     stirred.push(
       await measure(look, command, (index) => {
-        nft(index % 2 === 0 ? "add" : "delete", "table", "inet", "others");
+        if (isLegacy) changeChain(programs, families, index % 2 === 0 ? "-N" : "-X");
+        else nft(index % 2 === 0 ? "add" : "delete", "table", "inet", "others");
       }),
     );
   }
@@ -162,14 +176,16 @@ interface Firewall {
   readonly usesNftables: boolean;
   /** Where `iptables` is. */
   readonly programs: string;
+  /** Its rules stand in tables of their own. */
+  readonly isLegacy: boolean;
 }
 
 async function measureAll(directory: string, runs: number): Promise<Resyncs> {
   const [throughNft, legacy] = [programsOf("nft", directory), programsOf("legacy", directory)];
   const firewalls: readonly Firewall[] = [
-    { name: "nftables", usesNftables: true, programs: throughNft },
-    { name: "iptables-nft", usesNftables: false, programs: throughNft },
-    { name: "iptables-legacy", usesNftables: false, programs: legacy },
+    { name: "nftables", usesNftables: true, programs: throughNft, isLegacy: false },
+    { name: "iptables-nft", usesNftables: false, programs: throughNft, isLegacy: false },
+    { name: "iptables-legacy", usesNftables: false, programs: legacy, isLegacy: true },
   ];
   const found: Resync[] = [];
   for (const firewall of firewalls)

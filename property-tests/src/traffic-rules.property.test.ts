@@ -73,6 +73,7 @@ function manager(command: MemoryFirewalls, usesNftables: boolean): TrafficManage
     command,
     watchRules,
     ruleGeneration: () => undefined,
+    legacyRules: () => undefined,
     log: new MemoryLog(),
   });
 }

@@ -1,6 +1,7 @@
-/** Changes of rules in nf_tables, as the kernel tells them. */
-import { NetlinkError, NftablesEvents, NftablesGeneration } from "linux";
+/** Changes of rules, as the kernel tells them. */
+import { NetlinkError, NftablesEvents, NftablesGeneration, digestLegacyTables } from "linux";
 import { AgentError, CAPABILITY_REMEDY } from "../core/errors.ts";
+import type { Family } from "../core/ip.ts";
 
 /** One change of a rule, of a chain, or of a whole table, which then names no chain. */
 interface RuleEvent {
@@ -38,6 +39,28 @@ export function openRuleGeneration(namespace?: string): () => number | undefined
       return socket.read();
     } catch (error) {
       // A kernel without nf_tables; whoever needs it is told when its program is refused.
+      if (!(error instanceof NetlinkError)) throw error;
+      return undefined;
+    }
+  };
+}
+
+/** Where rules of ours can be. Source: spec 06 section 1. */
+const LEGACY_TABLES = ["nat", "filter"];
+
+const LEGACY_FAMILIES = { 4: "inet", 6: "inet6" } as const;
+
+/**
+ * What tells whether any rule of legacy iptables changed since the last time, at the same small price.
+ * @param namespace path of another network namespace, for tests
+ * @returns undefined where the kernel does not show its tables
+ */
+export function openLegacyRules(namespace?: string): (family: Family) => string | undefined {
+  return (family) => {
+    try {
+      return digestLegacyTables(LEGACY_FAMILIES[family], LEGACY_TABLES, namespace);
+    } catch (error) {
+      // Whoever may not read them is told when iptables-save is refused.
       if (!(error instanceof NetlinkError)) throw error;
       return undefined;
     }

@@ -22,8 +22,12 @@ function node(
   usesNftables: boolean,
   {
     generation,
+    showsLegacy = true,
     ...options
-  }: MemoryFirewallOptions & { readonly generation?: number | (() => number) } = {},
+  }: MemoryFirewallOptions & {
+    readonly generation?: number | (() => number);
+    readonly showsLegacy?: boolean;
+  } = {},
 ): {
   readonly firewalls: MemoryFirewalls;
   readonly manager: TrafficManager;
@@ -39,6 +43,7 @@ function node(
     command: firewalls,
     watchRules,
     ruleGeneration: () => (typeof generation === "function" ? generation() : generation),
+    legacyRules: (family) => (showsLegacy ? firewalls.iptables[family].save() : undefined),
     log,
   });
   return { firewalls, manager, log };
@@ -62,7 +67,7 @@ test.each([
   ["iptables v1.4.21", "legacy", false],
   ["ip6tables v2.0.0 (nf_tables)", "nf_tables", true],
   ["iptables v1.10.0", "legacy", true],
-  ["what?", "legacy", false],
+  ["what?", "unknown", false],
 ])("%s is of the %s variant, and knows random ports: %s", (text, variant, isFull) => {
   expect(parseIptablesVersion(text)).toEqual({ variant, isFull });
 });
@@ -212,3 +217,47 @@ test.each([
     }
   },
 );
+
+const LEGACY = "iptables v1.8.9 (legacy)\n";
+const POD = "-A FLANNEL-POSTRTG -j RETURN";
+
+test.each([
+  [LEGACY, true, 0],
+  // Whoever cannot see the tables, or whether they are the ones, looks each time.
+  [LEGACY, false, 1],
+  ["what?\n", true, 1],
+] as const)(
+  "D13: right rules of %j (the kernel shows them: %s) are looked at again by %d programs",
+  async (version, showsLegacy, programs) => {
+    const { firewalls, manager } = node(false, { version, showsLegacy });
+    expect(await manager.apply(4, WISH, "usual")).toBe(true);
+    expect(await manager.apply(4, WISH, "usual")).toBe(false);
+    firewalls.commands.length = 0;
+    expect(await manager.apply(4, WISH, "usual")).toBe(false);
+    expect(firewalls.commands).toHaveLength(programs);
+    // What others do is noticed in the next look, also where it is none of ours.
+    firewalls.iptables[4].restore("*nat\n:THEIRS - [0:0]\nCOMMIT\n");
+    firewalls.commands.length = 0;
+    expect(await manager.apply(4, WISH, "usual")).toBe(false);
+    expect(firewalls.commands).toEqual(["iptables-save"]);
+    firewalls.iptables[4].restore(`*nat\n${POD}\nCOMMIT\n`);
+    expect(await manager.apply(4, WISH, "usual")).toBe(true);
+    expect(firewalls.iptables[4].save()).not.toContain(POD);
+  },
+);
+
+test("D13: what somebody does to legacy rules while they are looked at is noticed in the next look", async () => {
+  const { firewalls, manager } = node(false, { version: LEGACY });
+  await manager.apply(4, WISH, "usual");
+  const run = firewalls.run.bind(firewalls);
+  firewalls.run = async (argv, input) => {
+    const result = await run(argv, input);
+    firewalls.run = run;
+    firewalls.iptables[4].restore(`*nat\n${POD}\nCOMMIT\n`);
+    return result;
+  };
+  expect(await manager.apply(4, WISH, "usual")).toBe(false);
+  expect(firewalls.iptables[4].save()).toContain(POD);
+  expect(await manager.apply(4, WISH, "usual")).toBe(true);
+  expect(firewalls.iptables[4].save()).not.toContain(POD);
+});

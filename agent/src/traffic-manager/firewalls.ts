@@ -38,7 +38,7 @@ class Firewalls implements TrafficManager {
   readonly #nftables: Nftables;
   /** What the other firewall was last complained of, by family. */
   readonly #said = new Map<Family, string>();
-  /** In which generation a firewall was found right, and for which wish; by firewall and family. */
+  /** What the kernel told of its rules when a firewall was found right, and for which wish; by firewall and family. */
   readonly #right = new Map<string, string>();
   /** Families that nobody looked at so far. */
   readonly #new = new Set<Family>(FAMILIES);
@@ -96,28 +96,39 @@ class Firewalls implements TrafficManager {
   }
 
   #applyNftables(family: Family, wish: TrafficWish): Promise<boolean> {
-    const generation = this.#parts.ruleGeneration();
-    return this.#unlessSame(`nftables ${family}`, { generation, wish }, () =>
+    const rules = this.#parts.ruleGeneration();
+    return this.#unlessSame(`nftables ${family}`, { rules, wish }, () =>
       this.#nftables.apply(family, wish),
     );
   }
 
   #applyIptables(family: Family, wish: TrafficWish, role: IptablesRole): Promise<boolean> {
-    // Legacy tables change without another generation.
-    const generation = this.#iptables.isTold ? this.#parts.ruleGeneration() : undefined;
-    return this.#unlessSame(`iptables ${family}`, { generation, wish }, () =>
+    const rules = this.#iptablesRules(family);
+    return this.#unlessSame(`iptables ${family}`, { rules, wish }, () =>
       this.#iptables.apply(family, wish, role),
     );
   }
 
-  /** Where nothing changed since all was right, all is right. The generation is that before the look, so that what changes during it counts. */
+  /** Legacy tables change without another generation. */
+  #iptablesRules(family: Family): Told {
+    switch (this.#iptables.variantOf(family)) {
+      case "nf_tables":
+        return this.#parts.ruleGeneration();
+      case "legacy":
+        return this.#parts.legacyRules(family);
+      default:
+        return undefined;
+    }
+  }
+
+  /** Where nothing changed since all was right, all is right. The rules are those before the look, so that what changes during it counts. */
   async #unlessSame(
     what: string,
-    { generation, wish }: { readonly generation: number | undefined; readonly wish: TrafficWish },
+    { rules, wish }: { readonly rules: Told; readonly wish: TrafficWish },
     look: () => Promise<boolean>,
   ): Promise<boolean> {
-    const now = stateOf(generation, wish);
-    if (generation !== undefined && this.#right.get(what) === now) return false;
+    const now = stateOf(rules, wish);
+    if (rules !== undefined && this.#right.get(what) === now) return false;
     this.#right.delete(what);
     const changed = await look();
     if (!changed) this.#right.set(what, now);
@@ -125,8 +136,11 @@ class Firewalls implements TrafficManager {
   }
 }
 
-function stateOf(generation: number | undefined, wish: TrafficWish): string {
-  return `${generation} ${JSON.stringify(wish)}`;
+/** What the kernel tells of its rules: another value after a change; undefined where it tells nothing. */
+type Told = number | string | undefined;
+
+function stateOf(rules: Told, wish: TrafficWish): string {
+  return `${rules} ${JSON.stringify(wish)}`;
 }
 
 async function* relevant(events: RuleEvents): AsyncGenerator<void, void, undefined> {

@@ -105,6 +105,8 @@ export function iptablesContract(name: string, open: Open): void {
       await using world = await open();
       const agent = manager(world, false);
       await agent.apply(4, wish(4), "all");
+      // Seen to be right, and remembered as such.
+      expect(await agent.apply(4, wish(4), "usual")).toBe(false);
       await restore(world, 4, ...lines);
       expect(await agent.apply(4, wish(4), "usual")).toBe(true);
       const rules = await iptablesRules(world, 4);

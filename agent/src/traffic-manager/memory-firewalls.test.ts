@@ -12,6 +12,7 @@ async function open(options: MemoryFirewallOptions = {}): Promise<FirewallWorld>
       yield ["lost"];
     },
     ruleGeneration: () => undefined,
+    legacyRules: (family) => command.iptables[family].save(),
     async act(argv, input) {
       const { exitCode, stdout, stderr } = await command.run(argv, input);
       if (exitCode !== 0) throw new Error(`${argv.join(" ")}: ${stderr}`);
@@ -22,4 +23,7 @@ async function open(options: MemoryFirewallOptions = {}): Promise<FirewallWorld>
 }
 
 iptablesContract("in memory", open);
+iptablesContract("in memory, legacy variant", () =>
+  open({ version: "iptables v1.8.9 (legacy)\n" }),
+);
 nftablesContract("in memory", open);

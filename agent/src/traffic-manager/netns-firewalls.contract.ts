@@ -2,10 +2,10 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { NetworkNamespace } from "linux";
-import { openRuleGeneration, watchRules } from "../kernel/netlink-rules.ts";
+import { openLegacyRules, openRuleGeneration, watchRules } from "../kernel/netlink-rules.ts";
 import { NodeCommand } from "../system/node-command.ts";
 import type { FirewallWorld } from "./firewalls-world.contract.ts";
-import type { WatchRules } from "./rule-events.ts";
+import type { RuleNews, WatchRules } from "./rule-events.ts";
 
 /** A folder in which `iptables` is one variant, whatever the machine's is. */
 export function programsOf(
@@ -30,7 +30,8 @@ export class NetnsFirewalls implements FirewallWorld {
   readonly namespace: NetworkNamespace = NetworkNamespace.create();
   readonly command: NodeCommand;
   readonly watchRules: WatchRules;
-  readonly ruleGeneration: () => number | undefined;
+  readonly ruleGeneration: RuleNews["ruleGeneration"];
+  readonly legacyRules: RuleNews["legacyRules"];
   readonly #stop = new AbortController();
 
   /** @param programs where `iptables` and its kin are */
@@ -43,6 +44,7 @@ export class NetnsFirewalls implements FirewallWorld {
     });
     this.watchRules = (signal) => watchRules(signal, path);
     this.ruleGeneration = openRuleGeneration(path);
+    this.legacyRules = openLegacyRules(path);
   }
 
   async act(argv: readonly string[], input?: string): Promise<string> {

@@ -176,6 +176,7 @@ function manager(
     command: world.command,
     watchRules: world.watchRules,
     ruleGeneration: world.ruleGeneration,
+    legacyRules: world.legacyRules,
     usesNftables,
     log: new MemoryLog(),
   });

@@ -125,9 +125,9 @@ class Node implements AsyncDisposable {
   constructor(variant: "nft" | "legacy", usesNftables: boolean) {
     this.firewalls = new NetnsFirewalls(join(directory, variant));
     this.packets = new PacketWorld(this.firewalls.namespace.path);
-    const { command, watchRules, ruleGeneration } = this.firewalls;
+    const { command, watchRules, ruleGeneration, legacyRules } = this.firewalls;
     const log = new MemoryLog();
-    const parts = { command, watchRules, ruleGeneration, usesNftables, log };
+    const parts = { command, watchRules, ruleGeneration, legacyRules, usesNftables, log };
     this.manager = openTrafficManager(parts);
   }
 

@@ -7,7 +7,7 @@ import type { Ip } from "agent/core/ip.ts";
 import type { Lease } from "agent/core/lease.ts";
 import type { Kernel } from "agent/kernel/kernel.ts";
 import { NetlinkKernel } from "agent/kernel/netlink-kernel.ts";
-import { openRuleGeneration, watchRules } from "agent/kernel/netlink-rules.ts";
+import { openLegacyRules, openRuleGeneration, watchRules } from "agent/kernel/netlink-rules.ts";
 import { type SubnetManagerOptions, runAgent } from "agent/run-agent.ts";
 import { EtcdSubnetManager } from "agent/subnet-manager/etcd/etcd-subnet-manager.ts";
 import { Etcd3Store } from "agent/subnet-manager/etcd/etcd3-store.ts";
@@ -109,6 +109,7 @@ function runMutant(mutation: PortMutation, argv: readonly string[]): Promise<num
           command: new NodeCommand({ signal }),
           watchRules,
           ruleGeneration: openRuleGeneration(),
+          legacyRules: openLegacyRules(),
         }),
       files: mutation.wrapFiles?.(files, node) ?? files,
       lockInstance,

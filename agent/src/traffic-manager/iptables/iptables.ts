@@ -23,7 +23,7 @@ const INSTALL =
   "install iptables 1.6.2 or later, or set EnableNFTables to true in the network config";
 
 export interface IptablesVersion {
-  /** `nf_tables` or `legacy`: only of the former the kernel tells changes. */
+  /** `nf_tables` or `legacy`: only of the former the kernel tells changes. `unknown` when the program does not say. */
   readonly variant: string;
   /** Knows `--random-fully`, and a restore that waits for the lock. */
   readonly isFull: boolean;
@@ -41,6 +41,11 @@ export class Iptables {
   get isTold(): boolean {
     const versions = [...this.#versions.values()];
     return versions.length > 0 && versions.every(({ variant }) => variant === "nf_tables");
+  }
+
+  /** What the program of a family writes into; undefined before it was first used. */
+  variantOf(family: Family): string | undefined {
+    return this.#versions.get(family)?.variant;
   }
 
   /** @returns whether anything was written @throws AgentError "program-missing", "command-failed" */
@@ -99,7 +104,7 @@ export class Iptables {
 /** `iptables v1.8.9 (nf_tables)`; before 1.8 there was one variant, and no word for it. */
 export function parseIptablesVersion(text: string): IptablesVersion {
   const match = /v(\d+)\.(\d+)\.(\d+)(?: \((\w+)\))?/.exec(text);
-  const [, major, minor, patch, variant = "legacy"] = match ?? [];
+  const [, major, minor, patch, variant = match === null ? "unknown" : "legacy"] = match ?? [];
   const numbers = [major, minor, patch].map(Number);
   const different = FULL_VERSION.findIndex((least, index) => numbers[index] !== least);
   const isFull =
