@@ -60,7 +60,7 @@ test("without a compiler the error names the remedy, and nothing half-made is le
     env: { PATH: join(fresh, "no-such-directory") },
   });
   expect(stdout.replaceAll(fresh, "")).toBe(
-    "AddonError: cannot compile /addon/linux.c: spawnSync cc ENOENT; install a C compiler (Debian: apt-get install gcc libc6-dev)",
+    "AddonError: cannot compile /addon: spawnSync cc ENOENT; install a C compiler (Debian: apt-get install gcc libc6-dev)",
   );
   expect(readdirSync(join(fresh, "build"))).toEqual([]);
 });

@@ -1,5 +1,5 @@
 /**
- * Finds the native half (`addon/linux.c`): inside the single executable, beside the bundle, prebuilt for this platform, or
+ * Finds the native half (`addon/*.c`): inside the single executable, beside the bundle, prebuilt for this platform, or
  * compiled on first use into `build/`, keyed by what it is made from.
  */
 import { createHash } from "node:crypto";
@@ -8,6 +8,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readdirSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -108,12 +109,21 @@ export class AddonError extends Error {
   override readonly name = "AddonError";
 }
 
-/** A compiler that needs longer for one small file hangs. */
+/** A compiler that needs longer for a few small files hangs. */
 const COMPILE_TIMEOUT_MS = 120_000;
 
 const PACKAGE_DIRECTORY = dirname(import.meta.dirname);
-const SOURCE = join(PACKAGE_DIRECTORY, "addon", "linux.c");
-const FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-pthread"];
+const SOURCES_DIRECTORY = join(PACKAGE_DIRECTORY, "addon");
+const FLAGS = [
+  "-std=gnu11",
+  "-O2",
+  "-Wall",
+  "-Wextra",
+  "-fPIC",
+  "-fvisibility=hidden",
+  "-shared",
+  "-pthread",
+];
 
 const require = createRequire(import.meta.url);
 
@@ -166,13 +176,21 @@ function prebuiltPath(): string | undefined {
   return existsSync(path) ? path : undefined;
 }
 
+/** In an order that is the same everywhere. */
+function sourceFiles(): readonly string[] {
+  return readdirSync(SOURCES_DIRECTORY)
+    .toSorted()
+    .map((name) => join(SOURCES_DIRECTORY, name));
+}
+
 /** Compiles under a name of its own and renames it, so that processes doing the same never meet half a file. */
 function compile(path: string, headers: string): void {
   mkdirSync(dirname(path), { recursive: true });
   const unfinished = `${path}.${process.pid}`;
   // Only when it is needed: the module costs milliseconds of every start.
   const { spawnSync } = process.getBuiltinModule("node:child_process");
-  const result = spawnSync("cc", [...FLAGS, "-I", headers, "-o", unfinished, SOURCE], {
+  const sources = sourceFiles().filter((file) => file.endsWith(".c"));
+  const result = spawnSync("cc", [...FLAGS, "-I", headers, "-o", unfinished, ...sources], {
     encoding: "utf8",
     timeout: COMPILE_TIMEOUT_MS,
   });
@@ -183,19 +201,20 @@ function compile(path: string, headers: string): void {
   rmSync(unfinished, { force: true });
   const said = result.error?.message ?? result.stderr.trim();
   throw new AddonError(
-    `cannot compile ${SOURCE}: ${said}; install a C compiler (Debian: apt-get install gcc libc6-dev)`,
+    `cannot compile ${SOURCES_DIRECTORY}: ${said}; install a C compiler (Debian: apt-get install gcc libc6-dev)`,
   );
 }
 
 /** The file compiled for this machine, made where it is not there yet. @throws AddonError */
 export function builtPath(): string {
-  if (!existsSync(SOURCE)) {
+  if (!existsSync(SOURCES_DIRECTORY)) {
     const where = join(import.meta.dirname, SHIPPED_NAME);
     throw new AddonError(`there is no ${where}: it is shipped with the program and belongs there`);
   }
   const headers = join(dirname(require.resolve("node-api-headers/package.json")), "include");
-  const key = createHash("sha256")
-    .update(readFileSync(SOURCE))
+  const hash = createHash("sha256");
+  for (const file of sourceFiles()) hash.update(readFileSync(file));
+  const key = hash
     .update(JSON.stringify([FLAGS, process.platform, process.arch]))
     .digest("hex")
     .slice(0, 16);

@@ -8,7 +8,7 @@ import { nodeProgram, repositoryDirectory } from "../system/machine.ts";
 import { runChecked } from "../system/processes.ts";
 
 const REPOSITORY = repositoryDirectory();
-const ADDON = join(REPOSITORY, "linux/addon/linux.c");
+const ADDON = join(REPOSITORY, "linux/addon");
 /** Of the compiler, which names their places. */
 const COMPILER_PARTS = ["prog-name=cc1", "prog-name=collect2", "file-name=liblto_plugin.so"];
 /** Whose packages the build reads. */
@@ -37,11 +37,13 @@ async function compilerFiles(scratch: string): Promise<readonly string[]> {
     COMPILER_PARTS.map((name) => runChecked(["cc", `-print-${name}`])),
   );
   const headers = join(
-    dirname(createRequire(ADDON).resolve("node-api-headers/package.json")),
+    dirname(createRequire(join(ADDON, "linux.c")).resolve("node-api-headers/package.json")),
     "include",
   );
   // Headers ask whether it optimizes, as the build does.
-  const included = await runChecked(["cc", "-O2", "-M", "-I", headers, ADDON]);
+  const sources = readdirSync(ADDON).filter((name) => name.endsWith(".c"));
+  const compiled = sources.map((name) => join(ADDON, name));
+  const included = await runChecked(["cc", "-O2", "-M", "-I", headers, ...compiled]);
   const linked = await runChecked(["cc", "-shared", "-pthread", "-Wl,--trace", "-o", scratch]);
   removeTree(scratch);
   const read = [...parts, linked, included].join("\n").split(/[\s\\]+/u);
