@@ -28,8 +28,6 @@ export interface FlagRow {
 
 const NEEDS_KUBERNETES =
   "it only counts beside -kube-subnet-mgr, and this agent keeps leases in etcd alone: leave it out";
-const NAMES_SOURCE =
-  "it names source files of flannel, which are not in this program: leave it out, -v=1 shows every call";
 
 const ETCD_FLAGS: readonly FlagRow[] = [
   {
@@ -230,8 +228,12 @@ const PROGRAM_FLAGS: readonly FlagRow[] = [
     name: "log_backtrace_at",
     type: "string",
     fallback: "",
-    missing: NAMES_SOURCE,
-    help: "source line at which a stack trace is logged",
+    pattern: {
+      // Source: klog's traceLocation.Set.
+      expression: /^(?:[^:]*\.[^:]*:0*[1-9]\d{0,8})?$/,
+      expected: "file.go:N, N from 1 on",
+    },
+    help: "source line at which a stack trace is logged, file.go:N: read and then left alone, because it names a file of flannel",
   },
   {
     name: "version",

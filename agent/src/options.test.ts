@@ -257,6 +257,16 @@ describe("bad values", () => {
     ["-vmodule=main=x", "expected pattern=N"],
     ["-vmodule=main=-1", "N from 0 on"],
     ["-vmodule=main=1,vxlan", "expected pattern=N"],
+    [
+      "-log_backtrace_at=main",
+      'invalid value "main" for flag -log_backtrace_at: expected file.go:N, N from 1 on',
+    ],
+    ["-log_backtrace_at=main:1", "expected file.go:N"],
+    ["-log_backtrace_at=main.go", "expected file.go:N"],
+    ["-log_backtrace_at=main.go:0", "N from 1 on"],
+    ["-log_backtrace_at=main.go:-3", "N from 1 on"],
+    ["-log_backtrace_at=main.go:1:2", "expected file.go:N"],
+    ["-log_backtrace_at=main.go:x", "expected file.go:N"],
     ["-iface-regex=(", "--iface-regex=(: not a regular expression: "],
     ["-iface-regex=[[:alpha:]]", "--iface-regex=[[:alpha:]]: not a regular expression: "],
     [`-iface-regex=${"(".repeat(100_000)}`, `--iface-regex=${"(".repeat(200)}…: not a regular`],
@@ -293,6 +303,13 @@ test.each(["main=2", "main=2,", ",main=0,vxlan*=9", ","])(
     });
   },
 );
+
+test("-log_backtrace_at is read, and said to change nothing", () => {
+  expect(options(["-log_backtrace_at=main.go:234"]).warnings).toEqual([
+    "log_backtrace_at names source files of flannel: it changes nothing, -v=1 shows every call",
+  ]);
+  expect(options(["-log_backtrace_at="]).warnings).toEqual([]);
+});
 
 describe("secrets", () => {
   test("a user without a password, and the other way round, is warned of", () => {

@@ -81,10 +81,11 @@ export function parseOptions(words: readonly string[], environment: Environment)
     given.set(name, found);
   for (const row of FLAGS) checkRow(row, given.get(row.name));
   const options = readOptions(given);
-  if ((given.get("vmodule")?.texts.at(-1) ?? "") !== "")
-    warnings.push(
-      "vmodule names source files of flannel: it changes nothing, -v=1 shows every call",
-    );
+  for (const name of ["vmodule", "log_backtrace_at"])
+    if ((given.get(name)?.texts.at(-1) ?? "") !== "")
+      warnings.push(
+        `${name} names source files of flannel: it changes nothing, -v=1 shows every call`,
+      );
   checkInterfaceWishes(options.interfaceWishes);
   if ((options.etcdUsername === "") !== (options.etcdPassword === ""))
     warnings.push(
