@@ -164,6 +164,7 @@ requires("lab", "vxlan")("faults", () => {
   it("of a pair leave both its hosts the way to a third", async () => {
     await lab.addHost({ host: "n3" });
     await lab.waitReady({ timeoutMs: SOON_MS });
+    await lab.waitReachable({ timeoutMs: SOON_MS });
     await lab.injectFault({ fault: "partition-pair", host: "n1", parameters: { peer: "n3" } });
     const pings = await lab.ping({ count: 1 });
     const lost = pings.pairs.filter(({ received }) => received === 0);
