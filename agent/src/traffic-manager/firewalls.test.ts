@@ -261,3 +261,39 @@ test("D13: what somebody does to legacy rules while they are looked at is notice
   expect(await manager.apply(4, WISH, "usual")).toBe(true);
   expect(firewalls.iptables[4].save()).not.toContain(POD);
 });
+
+test.each([
+  [1, "nf_tables", 0],
+  [2, "nf_tables", 1],
+  [1, "legacy", 1],
+])(
+  "D13: tables are taken for empty only where they never had a rule and would tell (generation %d, %s: %d looks)",
+  async (begin, variant, looks) => {
+    let generation = begin;
+    const version = `iptables v1.8.9 (${variant})\n`;
+    const { firewalls, manager } = node(false, { generation: () => generation, version });
+    firewalls.beforeCommand = (command) => {
+      if (command.includes("restore")) generation++;
+    };
+    const saves = (): number =>
+      firewalls.commands.filter((command) => command === "iptables-save").length;
+    expect(await manager.apply(4, WISH, "usual")).toBe(true);
+    expect(saves()).toBe(looks);
+    expect(firewalls.iptables[4].save()).toContain('"flanneld masq" -j MASQUERADE');
+    expect(await manager.apply(4, WISH, "usual")).toBe(false);
+    expect(saves()).toBe(looks + 1);
+  },
+);
+
+test("D13: who writes while iptables says of which variant it is, is looked at", async () => {
+  let generation = 1;
+  const { firewalls, manager } = node(false, { generation: () => generation });
+  firewalls.iptables[4].restore(
+    "*nat\n:FLANNEL-POSTRTG - [0:0]\n-A FLANNEL-POSTRTG -j ACCEPT\nCOMMIT\n",
+  );
+  firewalls.beforeCommand = (command) => {
+    if (command.includes("--version")) generation++;
+  };
+  expect(await manager.apply(4, WISH, "usual")).toBe(true);
+  expect(firewalls.commands).toContain("iptables-save");
+});

@@ -47,7 +47,7 @@ class Firewalls implements TrafficManager {
 
   constructor(parts: FirewallParts) {
     this.#parts = parts;
-    this.#iptables = new Iptables(parts.command);
+    this.#iptables = new Iptables(parts.command, () => parts.ruleGeneration() === FIRST_GENERATION);
     this.#nftables = new Nftables(parts.command, parts.log);
   }
 

@@ -22,6 +22,9 @@ const FULL_VERSION = [1, 6, 2] as const;
 const INSTALL =
   "install iptables 1.6.2 or later, or set EnableNFTables to true in the network config";
 
+/** What `iptables-save` prints where there is no table. */
+const EMPTY: Pick<CommandResult, "stdout"> = { stdout: "" };
+
 export interface IptablesVersion {
   /** `nf_tables` or `legacy`: only of the former the kernel tells changes. `unknown` when the program does not say. */
   readonly variant: string;
@@ -31,10 +34,13 @@ export interface IptablesVersion {
 
 export class Iptables {
   readonly #command: Command;
+  /** Whether at this moment nobody ever wrote into nf_tables. */
+  readonly #isUntouched: () => boolean;
   readonly #versions = new Map<Family, IptablesVersion>();
 
-  constructor(command: Command) {
+  constructor(command: Command, isUntouched: () => boolean) {
     this.#command = command;
+    this.#isUntouched = isUntouched;
   }
 
   /** Whether the kernel tells of every change: all that was used so far writes into nf_tables. */
@@ -72,7 +78,9 @@ export class Iptables {
     }: { readonly role: IptablesRole; readonly version: IptablesVersion | undefined },
   ): Promise<boolean> {
     const program = PROGRAMS[family];
-    const { stdout } = await this.#run(family, [`${program}-save`]);
+    // What was never written to is empty: no process is needed to see that. It says nothing of legacy tables.
+    const isEmpty = version?.variant === "nf_tables" && this.#isUntouched();
+    const { stdout } = isEmpty ? EMPTY : await this.#run(family, [`${program}-save`]);
     const state = readIptablesSave(stdout);
     if (!role.besidesNftables) refuseUnreadable(program, state, wish);
     const fullyRandom = wish.fullyRandom && version?.isFull === true;
