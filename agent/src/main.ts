@@ -20,7 +20,6 @@ import { openTrafficManager } from "./traffic-manager/firewalls.ts";
 /** A stop that hangs is cut short (invariant E4); leases and data path are kept either way. */
 const STOP_LIMIT_MS = 1_500;
 
-keepHeapSmall();
 // No await at the top: the bundle is a CommonJS module, the only kind that a single executable can be made of.
 void main();
 
@@ -41,7 +40,11 @@ async function main(): Promise<never> {
     },
     {
       openSubnetManager: openEtcdSubnetManager,
-      openKernel: () => NetlinkKernel.open(),
+      openKernel: () => {
+        // Not before all that Node loads of itself while an agent starts: after a change of V8's flags it takes none of that compiled.
+        keepHeapSmall();
+        return NetlinkKernel.open();
+      },
       openTrafficManager: ({ signal, ...options }) =>
         openTrafficManager({
           ...options,
