@@ -13,7 +13,7 @@ import { AgentError } from "../core/errors.ts";
 import type { Family, Ip } from "../core/ip.ts";
 import type { Lease } from "../core/lease.ts";
 import type { KernelObject, RouteLookup, Scope } from "../kernel/kernel.ts";
-import { Wishes, asWished, each, finish, identityOf } from "../kernel/reconcile.ts";
+import { Wishes, asWished, finish, identityOf, isStep } from "../kernel/reconcile.ts";
 import type { DesiredState, Steps, Wish, WishChanges, Writing } from "../kernel/reconcile.ts";
 import { Claims } from "./claims.ts";
 import { compareSubnets, peerOf, peerProblem } from "./peers.ts";
@@ -155,18 +155,28 @@ export class PeerPlans {
     this.#planned = 0;
     this.#wishes.isFollowed = isFollowed;
     const changed = new Set<Candidate>();
-    yield* each(removed, (lease) => {
+    for (let index = 0; index < removed.length; index++) {
+      if (isStep(index)) yield;
+      const lease = removed[index];
+      if (lease === undefined) continue;
       for (const candidate of this.#candidates.get(lease) ?? []) this.#leave(candidate, changed);
       this.#candidates.delete(lease);
-    });
-    yield* each(added, (lease) => {
-      if (!this.#candidates.has(lease)) this.#enter(lease, changed);
-    });
+    }
+    for (let index = 0; index < added.length; index++) {
+      if (isStep(index)) yield;
+      const lease = added[index];
+      if (lease !== undefined && !this.#candidates.has(lease)) this.#enter(lease, changed);
+    }
     this.#reroute(routes, changed);
-    yield* each([...changed], (candidate) => this.#plan(candidate));
+    const asked = [...changed];
+    for (let index = 0; index < asked.length; index++) {
+      if (isStep(index)) yield;
+      const candidate = asked[index];
+      if (candidate !== undefined) this.#plan(candidate);
+    }
     for (const claims of this.#claims.values())
       for (const candidate of claims.takeContested()) changed.add(candidate);
-    return yield* this.#publish(changed);
+    return yield* this.#publish([...changed]);
   }
 
   #enter(lease: Lease, changed: Set<Candidate>): void {
@@ -258,12 +268,15 @@ export class PeerPlans {
   }
 
   /** Takes back everything that is wished no more before anything new is wished: a MAC may pass from one peer to another. */
-  *#publish(changed: ReadonlySet<Candidate>): Steps<PlanChange> {
+  *#publish(changed: readonly Candidate[]): Steps<PlanChange> {
     const complaints: string[] = [];
     const settled: string[] = [];
     const firsts: Firsts = new Map();
     const news: { readonly candidate: Candidate; readonly objects: readonly KernelObject[] }[] = [];
-    yield* each([...changed], (candidate) => {
+    for (let index = 0; index < changed.length; index++) {
+      if (isStep(index)) yield;
+      const candidate = changed[index];
+      if (candidate === undefined) continue;
       const { rejection, warning, objects } = this.#verdict(candidate, firsts);
       if (objects !== candidate.objects) {
         for (const object of candidate.objects) this.#wishes.remove(object);
@@ -276,11 +289,14 @@ export class PeerPlans {
       const after = complaintOf(candidate);
       if (before !== after && before !== undefined) settled.push(before);
       if (before !== after && after !== undefined) complaints.push(after);
-    });
-    yield* each(news, ({ candidate, objects }) => {
-      for (const object of objects) this.#wishes.add(object);
-      candidate.objects = objects;
-    });
+    }
+    for (let index = 0; index < news.length; index++) {
+      if (isStep(index)) yield;
+      const one = news[index];
+      if (one === undefined) continue;
+      for (const object of one.objects) this.#wishes.add(object);
+      one.candidate.objects = one.objects;
+    }
     const wishes = yield* this.#wishes.takeChanges();
     return { wishes, complaints, settled, planned: this.#planned };
   }

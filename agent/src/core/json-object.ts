@@ -73,6 +73,37 @@ export function openObject(value: unknown, what: string): ObjectReader {
   return new FoldedMembers(value ?? {}, what);
 }
 
+/** A type of member. Constants, since thousands of objects of few members are read at once. */
+interface Kind<Value> {
+  /** @param written how a number was written that is not plain digits */
+  fits(value: unknown, written: string | undefined, bounds: IntegerBounds): value is Value;
+  found(value: unknown, written: string | undefined): string;
+  expected(bounds: IntegerBounds): string;
+}
+
+const TEXT: Kind<string> = {
+  fits: (value): value is string => typeof value === "string",
+  found: typeName,
+  expected: () => "a string",
+};
+
+const TRUTH: Kind<boolean> = {
+  fits: (value): value is boolean => typeof value === "boolean",
+  found: describeValue,
+  expected: () => "true or false",
+};
+
+const WHOLE_NUMBER: Kind<number> = {
+  fits: (value, written, { min = 0, max = Number.MAX_SAFE_INTEGER }): value is number =>
+    typeof value === "number" &&
+    Number.isSafeInteger(value) &&
+    written === undefined &&
+    value >= min &&
+    value <= max,
+  found: (value, written) => written ?? describeValue(value),
+  expected: ({ min = 0, max = Number.MAX_SAFE_INTEGER }) => `a whole number ${rangeText(min, max)}`,
+};
+
 /** So few members are looked through faster than they are put into a map. */
 const FEW_MEMBERS = 8;
 
@@ -92,39 +123,22 @@ class FoldedMembers implements ObjectReader {
   }
 
   string<Fallback extends string | undefined>(name: string, fallback: Fallback): string | Fallback {
-    return this.#last(name, fallback, (value) => {
-      if (typeof value !== "string") throw this.#refusal(name, typeName(value), "a string");
-      return value;
-    });
+    return this.#last(name, fallback, TEXT, {});
   }
 
   boolean<Fallback extends boolean | undefined>(
     name: string,
     fallback: Fallback,
   ): boolean | Fallback {
-    return this.#last(name, fallback, (value) => {
-      if (typeof value !== "boolean")
-        throw this.#refusal(name, describeValue(value), "true or false");
-      return value;
-    });
+    return this.#last(name, fallback, TRUTH, {});
   }
 
   integer<Fallback extends number | undefined>(
     name: string,
     fallback: Fallback,
-    { min = 0, max = Number.MAX_SAFE_INTEGER }: IntegerBounds = {},
+    bounds: IntegerBounds = {},
   ): number | Fallback {
-    return this.#last(name, fallback, (value, spelled) => {
-      const written = otherNumbers.get(this.#object)?.get(spelled);
-      const plain = typeof value === "number" && Number.isSafeInteger(value) && !written;
-      if (!plain || value < min || value > max)
-        throw this.#refusal(
-          name,
-          written ?? describeValue(value),
-          `a whole number ${rangeText(min, max)}`,
-        );
-      return value;
-    });
+    return this.#last(name, fallback, WHOLE_NUMBER, bounds);
   }
 
   raw(name: string): unknown {
@@ -145,7 +159,8 @@ class FoldedMembers implements ObjectReader {
   #last<Value, Fallback>(
     name: string,
     fallback: Fallback,
-    read: (value: unknown, spelled: string) => Value,
+    kind: Kind<Value>,
+    bounds: IntegerBounds,
   ): Value | Fallback {
     let result: Value | Fallback = fallback;
     const key = foldOwnName(name);
@@ -153,7 +168,11 @@ class FoldedMembers implements ObjectReader {
     for (const spelled of candidates) {
       if (foldName(spelled) !== key) continue;
       const value = this.#object[spelled];
-      if (value !== null && value !== undefined) result = read(value, spelled);
+      if (value === null || value === undefined) continue;
+      const written = otherNumbers.get(this.#object)?.get(spelled);
+      if (!kind.fits(value, written, bounds))
+        throw this.#refusal(name, kind.found(value, written), kind.expected(bounds));
+      result = value;
     }
     return result;
   }

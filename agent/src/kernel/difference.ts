@@ -4,7 +4,7 @@ import { cidrAddress, familyOf } from "../core/ip.ts";
 import { identityOf, isCompatible, isExclusive, isSame, linkOfSysctl } from "./identity.ts";
 import type { Address, Change, KernelObject, Link, Route, Scope, Sysctl } from "./kernel.ts";
 import { isMadeByKernel, isOurs } from "./scope.ts";
-import { each, eachEntry, finish } from "../system/slices.ts";
+import { finish, isStep } from "../system/slices.ts";
 import type { Steps } from "../system/slices.ts";
 
 /** What a kernel should hold within a scope. */
@@ -115,18 +115,37 @@ class Work {
   *compare(actual: readonly KernelObject[]): Steps<void> {
     const links = actual.filter((object) => object.kind === "link");
     const { objects } = this.#wish;
-    yield* eachEntry(objects, (identity, object) => {
-      if (object.kind === "link") this.#compareLink(identity, object, links);
-    });
+    const wanted = [...objects.values()];
+    const identities = [...objects.keys()];
+    for (let index = 0; index < wanted.length; index++) {
+      if (isStep(index)) yield;
+      const [identity, object] = [identities[index], wanted[index]];
+      if (object?.kind === "link" && identity !== undefined)
+        this.#compareLink(identity, object, links);
+    }
     for (const link of links) this.#compareUnwantedLink(link);
-    yield* each(actual, (object) => addTo(this.actual, object));
-    yield* eachEntry(objects, (identity, object) =>
-      this.#compareWanted(identity, object, this.#remaining(this.actual.get(identity))),
-    );
-    yield* eachEntry(this.actual, (identity, found) => {
-      if (!objects.has(identity))
-        this.#remaining(found).forEach((object) => this.#drop(identity, object));
-    });
+    for (let index = 0; index < actual.length; index++) {
+      if (isStep(index)) yield;
+      const object = actual[index];
+      if (object !== undefined) addTo(this.actual, object);
+    }
+    for (let index = 0; index < wanted.length; index++) {
+      if (isStep(index)) yield;
+      const [identity, object] = [identities[index], wanted[index]];
+      if (object !== undefined && identity !== undefined)
+        this.#compareWanted(identity, object, this.#remaining(this.actual.get(identity)));
+    }
+    yield* this.#dropUnwanted();
+  }
+
+  *#dropUnwanted(): Steps<void> {
+    const found = [...this.actual.keys()];
+    for (let index = 0; index < found.length; index++) {
+      if (isStep(index)) yield;
+      const identity = found[index];
+      if (identity === undefined || this.#wish.objects.has(identity)) continue;
+      for (const object of this.#remaining(this.actual.get(identity))) this.#drop(identity, object);
+    }
   }
 
   #remaining(objects: readonly KernelObject[] = NONE): readonly KernelObject[] {

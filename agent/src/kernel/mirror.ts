@@ -11,7 +11,7 @@ import { identityOf, isSame } from "./identity.ts";
 import type { Change, Kernel, KernelObject } from "./kernel.ts";
 import { Pass, restsOn } from "./pass.ts";
 import type { PassRules, ReconcileReport } from "./pass.ts";
-import { each, eachEntry } from "../system/slices.ts";
+import { isStep } from "../system/slices.ts";
 import type { Slices, Steps } from "../system/slices.ts";
 import type { WishChanges } from "./wishes.ts";
 
@@ -133,23 +133,33 @@ export class Mirror {
   *#learn(wish: Wish, actual: ReadonlyMap<string, readonly KernelObject[]>): Steps<void> {
     this.#others = new Map();
     this.#present = 0;
-    yield* eachEntry(actual, (identity, group) => {
+    const groups = [...actual.values()];
+    const identities = [...actual.keys()];
+    for (let index = 0; index < groups.length; index++) {
+      if (isStep(index)) yield;
+      const [identity, group] = [identities[index], groups[index]];
+      if (identity === undefined || group === undefined) continue;
       const wanted = wish.objects.get(identity);
       const first = group[0];
       const isPresent = wanted !== undefined && first !== undefined && isSame(first, wanted);
       if (isPresent) this.#present++;
       if (!isPresent || group.length > 1) this.#others.set(identity, group);
-    });
+    }
   }
 
   *#remember(pass: Pass, wish: Wish): Steps<void> {
-    yield* each(pass.done, ({ identity, change }) => {
+    const { done } = pass;
+    for (let index = 0; index < done.length; index++) {
+      if (isStep(index)) yield;
+      const named = done[index];
+      if (named === undefined) continue;
+      const { identity, change } = named;
       const before = this.#others.size === 0 ? undefined : this.#others.get(identity);
       // As a rule the kernel held nothing of it, and has what is wished now.
-      if (before === undefined && wish.objects.get(identity) === change.object) return;
+      if (before === undefined && wish.objects.get(identity) === change.object) continue;
       this.#others.set(identity, afterChange(before ?? [], change));
       this.#forgetIfWished(identity, wish);
-    });
+    }
     const undone = [...pass.failures.map(({ change }) => change), ...pass.held, ...pass.waiting];
     for (const { action, object } of undone) this.#open.set(identityOf(object), action);
   }

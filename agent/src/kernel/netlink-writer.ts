@@ -138,14 +138,16 @@ export class NetlinkWriter {
       else obstacles.set(change, obstacle);
     }
     const answers = await this.#socket.execute(requests);
+    const results: ChangeResult[] = [];
     let answered = 0;
-    return changes.map((change) => {
+    for (const change of changes) {
       const obstacle = obstacles.get(change);
-      if (obstacle !== undefined)
-        return result(change, change.action === "put" ? obstacle : undefined);
-      const refusal = refusalOf(answers[answered++]);
-      return result(change, isAbsence(change, refusal) ? undefined : refusal);
-    });
+      const refusal = obstacle ?? refusalOf(answers[answered]);
+      if (obstacle === undefined) answered++;
+      const isNone = obstacle === undefined ? isAbsence(change, refusal) : change.action !== "put";
+      results.push(result(change, isNone ? undefined : refusal));
+    }
+    return results;
   }
 
   /** All are tried; the first refusal counts. */

@@ -42,7 +42,8 @@ export interface PassRules {
 }
 
 export class Pass implements ReconcileReport {
-  /** `changes`, with what they are about. */
+  readonly changes: Change[] = [];
+  /** The same, with what they are about. */
   readonly done: NamedChange[] = [];
   readonly failures: ReconcileFailure[] = [];
   readonly held: Change[] = [];
@@ -62,10 +63,6 @@ export class Pass implements ReconcileReport {
     this.#rules = rules;
   }
 
-  get changes(): readonly Change[] {
-    return this.done.map(({ change }) => change);
-  }
-
   async run({ stages, blocked }: Comparison): Promise<void> {
     for (const route of blocked) this.#block(route);
     for (const stage of stages)
@@ -78,15 +75,24 @@ export class Pass implements ReconcileReport {
   async #apply(batch: readonly NamedChange[]): Promise<void> {
     const sent = this.#sift(batch);
     if (sent.length === 0) return;
-    const results = await this.#kernel.apply(sent.map(({ change }) => change));
-    sent.forEach((named, index) => {
-      const error = results[index]?.error;
-      if (error === undefined) this.done.push(named);
-      else {
-        this.failures.push({ change: named.change, error });
-        this.#leave(named);
-      }
-    });
+    const changes: Change[] = [];
+    for (const { change } of sent) changes.push(change);
+    const results = await this.#kernel.apply(changes);
+    for (let index = 0; index < sent.length; index++) {
+      const named = sent[index];
+      if (named !== undefined) this.#conclude(named, results[index]?.error);
+    }
+  }
+
+  #conclude(named: NamedChange, error: Error | undefined): void {
+    const { change } = named;
+    if (error === undefined) {
+      this.done.push(named);
+      this.changes.push(change);
+    } else {
+      this.failures.push({ change, error });
+      this.#leave(named);
+    }
   }
 
   /** Puts aside what must wait; as a rule nothing. */

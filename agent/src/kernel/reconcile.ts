@@ -16,7 +16,7 @@ export type { MayTry, PassReport } from "./mirror.ts";
 export { RouteForms } from "./nexthops.ts";
 export type { ReconcileReport } from "./pass.ts";
 export { covers } from "./scope.ts";
-export { Slices, each, finish } from "../system/slices.ts";
+export { Slices, finish, isStep } from "../system/slices.ts";
 export type { Steps } from "../system/slices.ts";
 export { Wishes, asWished } from "./wishes.ts";
 export type { WishChanges, Writing } from "./wishes.ts";

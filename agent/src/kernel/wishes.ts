@@ -2,7 +2,7 @@
 import { assert } from "../core/assert.ts";
 import { identityOf, isSame } from "./identity.ts";
 import type { KernelObject, Route } from "./kernel.ts";
-import { eachEntry } from "../system/slices.ts";
+import { isStep } from "../system/slices.ts";
 import type { Steps } from "../system/slices.ts";
 
 /** In what form wished routes are written into the kernel. */
@@ -76,11 +76,16 @@ export class Wishes {
   *takeChanges(): Steps<WishChanges> {
     const changes = this.#before;
     this.#before = new Map();
-    yield* eachEntry(changes, (identity, before) => {
+    const identities = [...changes.keys()];
+    for (let index = 0; index < identities.length; index++) {
+      if (isStep(index)) yield;
+      const identity = identities[index];
+      if (identity === undefined) continue;
+      const before = changes.get(identity);
       const after = this.objects.get(identity);
       const isBack = before !== undefined && after !== undefined && isSame(before, after);
       if (before === after || isBack) changes.delete(identity);
-    });
+    }
     return changes;
   }
 
