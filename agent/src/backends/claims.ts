@@ -1,5 +1,6 @@
 /** Who claims what only one can have. As a rule each thing is claimed once, so only rivals cost a list. */
 export class Claims<Holder> {
+  /** Where nobody else claims it; of rivals the lists count. */
   readonly #sole = new Map<string, Holder>();
   /** All that claim a thing, in the order in which they came, where they are several. */
   readonly #rivals = new Map<string, Holder[]>();
@@ -12,10 +13,7 @@ export class Claims<Holder> {
     else if (sole === undefined) {
       this.#sole.set(what, holder);
       return;
-    } else {
-      this.#rivals.set(what, [sole, holder]);
-      this.#sole.delete(what);
-    }
+    } else this.#rivals.set(what, [sole, holder]);
     this.#contested.add(what);
   }
 

@@ -36,6 +36,16 @@ test("a change says what was wished before; taking back and wishing again is non
   expect([...finish(wishes.takeChanges())]).toEqual([[identityOf(NEIGHBOUR), NEIGHBOUR]]);
 });
 
+test("what changes while nobody follows is wished for, and not told of later", () => {
+  const wishes = new Wishes();
+  wishes.isFollowed = false;
+  wishes.add(FDB);
+  wishes.isFollowed = true;
+  wishes.add(NEIGHBOUR);
+  expect([...wishes.objects.values()]).toEqual([FDB, NEIGHBOUR]);
+  expect(changed(wishes)).toEqual([identityOf(NEIGHBOUR)]);
+});
+
 test("two that wish for different things of one identity are a mistake of ours", () => {
   const wishes = new Wishes();
   wishes.add(NEIGHBOUR);
