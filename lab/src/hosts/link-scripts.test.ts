@@ -36,18 +36,22 @@ it("plugs a host into its segment, in both families", () => {
 it("gives the bridge the first and the pod the second address of each leased subnet", () => {
   const file = parseSubnetFile(FILE);
   expect(file && `${podBridgeBatch(file)}42\n${podBatch(file)}`).toMatchInlineSnapshot(`
-    "link add cni0 type bridge
+    "link add cni0 address 0a:58:0a:f4:07:01 type bridge
     link set cni0 mtu 1430
     address add 10.244.7.1/24 dev cni0
     address add fd00:10:244:7::1/64 dev cni0 nodad
     link set cni0 up
-    link add pod0 mtu 1430 master cni0 up type veth peer name eth0 mtu 1430 netns 42
+    neighbour add 10.244.7.2 lladdr 0a:58:0a:f4:07:02 dev cni0 nud permanent
+    neighbour add fd00:10:244:7::2 lladdr 0a:58:0a:f4:07:02 dev cni0 nud permanent
+    link add pod0 mtu 1430 master cni0 up type veth peer name eth0 address 0a:58:0a:f4:07:02 mtu 1430 netns 42
     link set lo up
     address add 10.244.7.2/24 dev eth0
     address add fd00:10:244:7::2/64 dev eth0 nodad
     link set eth0 up
     route add default via 10.244.7.1 dev eth0
     route add default via fd00:10:244:7::1 dev eth0
+    neighbour add 10.244.7.1 lladdr 0a:58:0a:f4:07:01 dev eth0 nud permanent
+    neighbour add fd00:10:244:7::1 lladdr 0a:58:0a:f4:07:01 dev eth0 nud permanent
     "
   `);
 });

@@ -14,6 +14,8 @@ const POD_PORT = "pod0";
 const POD_INTERFACE = "eth0";
 /** The pod is the second address of its subnet; the bridge is the first. */
 const POD_OFFSET = 1n;
+/** What the MAC addresses of pods and their bridges begin with, before the last 32 bits of their IP. */
+const POD_MAC_PREFIX = "0a:58";
 
 /** A namespace that forwards, waits for no duplicate address detection and takes replies from any side. */
 export const SYSCTL_SCRIPT = `
@@ -137,21 +139,24 @@ export function unplugBatch(endpoint: EndpointPlan): string {
 
 /**
  * In the host's namespace: the pods' bridge, which owns the first address of each leased subnet, and a port, whose other end appears in the
- * namespace of a process that is still to be written behind.
+ * namespace of a process that is still to be written behind. Bridge and pod know each other for good: Linux has one ARP table of 1,024
+ * entries for all namespaces, permanent ones do not count, and it is the hosts that need it.
  */
 export function podBridgeBatch(file: SubnetFile): string {
   const { mtu } = file;
   const bridge = lines([
-    `link add ${POD_BRIDGE} type bridge`,
+    `link add ${POD_BRIDGE} address ${macOf(file.gateways)} type bridge`,
     `link set ${POD_BRIDGE} mtu ${mtu}`,
     ...file.gateways.map(
       (gateway) =>
         `address add ${formatCidr(gateway)} dev ${POD_BRIDGE}${noDad(formatCidr(gateway))}`,
     ),
     `link set ${POD_BRIDGE} up`,
+    ...knowing(podAddresses(file), POD_BRIDGE),
   ]);
   const port = `link add ${POD_PORT} mtu ${mtu} master ${POD_BRIDGE} up`;
-  return `${bridge}${port} type veth peer name ${POD_INTERFACE} mtu ${mtu} netns `;
+  const peer = `${POD_INTERFACE} address ${macOf(podAddresses(file))}`;
+  return `${bridge}${port} type veth peer name ${peer} mtu ${mtu} netns `;
 }
 
 /** In the pod's namespace: the link that `podBridgeBatch` made. */
@@ -166,6 +171,7 @@ export function podBatch(file: SubnetFile): string {
     ...file.gateways.map(
       ({ address }) => `route add default via ${formatAddress(address)} dev ${POD_INTERFACE}`,
     ),
+    ...knowing(file.gateways, POD_INTERFACE),
   ]);
 }
 
@@ -180,6 +186,21 @@ export function podAddresses(file: SubnetFile): Cidr[] {
     address: addToAddress(address, POD_OFFSET),
     prefixLength,
   }));
+}
+
+/** The MAC address of whoever has these addresses: of the first of them, so that packets on a bridge can be told apart. */
+function macOf([first]: readonly Cidr[]): string {
+  const value = first?.address.value ?? 0n;
+  const octets = [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 0xffn);
+  return [POD_MAC_PREFIX, ...octets.map((octet) => octet.toString(16).padStart(2, "0"))].join(":");
+}
+
+/** All of one neighbour, which has one MAC address. */
+function knowing(addresses: readonly Cidr[], device: string): readonly string[] {
+  return addresses.map(
+    ({ address }) =>
+      `neighbour add ${formatAddress(address)} lladdr ${macOf(addresses)} dev ${device} nud permanent`,
+  );
 }
 
 function noDad(address: string): string {

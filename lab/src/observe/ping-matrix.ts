@@ -69,17 +69,17 @@ export const WHOLE_MESH_HOSTS = 20;
 const SAMPLED_PAIRS = 400;
 
 /**
- * In a large lab each pod asks only the next ones in a ring, so that each asks and is asked several times. Each pair costs the hosts of
- * both ends an ARP entry, and Linux has room for 1,024 in all network namespaces together (net.ipv4.neigh.default.gc_thresh3, of which
- * there is only one): more than 32 hosts that all talk to all cannot be.
+ * In a large lab each pod asks only the next ones in a ring, on both sides, so that all ask and are asked equally often. Two hosts whose
+ * pods talk cost an ARP entry each, whoever asks, and Linux has room for 1,024 in all network namespaces together
+ * (net.ipv4.neigh.default.gc_thresh3, of which there is only one): more than 32 hosts that all talk to all cannot be.
  */
 export function sampled(plans: readonly PingPlan[]): PingPlan[] {
   const hosts = plans.length;
   if (hosts <= WHOLE_MESH_HOSTS) return [...plans];
-  const asked = Math.max(1, Math.floor(SAMPLED_PAIRS / hosts));
+  const reach = Math.max(1, Math.floor(SAMPLED_PAIRS / hosts / 2));
+  const steps = Array.from({ length: reach }, (_, index) => index + 1).flatMap((to) => [to, -to]);
   return plans.map(({ from, targets }, index) => {
-    const next = Array.from({ length: asked }, (_, step) => plans[(index + step + 1) % hosts]);
-    const names = new Set(next.map((plan) => plan?.from.name));
+    const names = new Set(steps.map((step) => plans.at((index + step) % hosts)?.from.name));
     return { from, targets: targets.filter(({ to }) => names.has(to)) };
   });
 }
