@@ -15,7 +15,7 @@ NAPI_MODULE_INIT()
         {"openPacketRing", js_open_packet_ring},  {"advancePacketRing", js_advance_packet_ring},
         {"readPacketRing", js_read_packet_ring},  {"closePacketRing", js_close_packet_ring},
         {"sendDatagram", js_send_datagram},       {"lockFile", js_lock_file},
-        {"readLegacyTable", js_read_legacy_table},
+        {"readLegacyTable", js_read_legacy_table}, {"openUdpSocket", js_open_udp_socket},
     };
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         napi_value function;

@@ -3,11 +3,11 @@
  *
  * Nothing here knows what a message means. An exchange sends messages and hands back what came, a
  * reader thread collects what a multicast group says, the kernel writes packets into memory that it
- * shares with a packet ring, tables of legacy iptables are read without what they count, and a
- * namespace is entered only by threads that end at once, so the threads of Node stay where they are.
+ * shares with a packet ring, tables of legacy iptables are read without what they count, UDP sockets
+ * are opened in namespaces, and a namespace is entered only by threads that end at once, so the threads of Node stay where they are.
  * Functions return an errno where JavaScript expects a value; JavaScript turns it into words.
  *
- * Sources: netlink(7), rtnetlink(7), packet(7), setns(2), unshare(2), unix(7), flock(2), linux/netlink.h,
+ * Sources: netlink(7), rtnetlink(7), packet(7), udp(7), setns(2), unshare(2), unix(7), flock(2), linux/netlink.h,
  * linux/if_packet.h, linux/netfilter_ipv4/ip_tables.h, linux/netfilter_ipv6/ip6_tables.h,
  * Documentation/networking/packet_mmap.rst, Node-API.
  */
@@ -79,5 +79,6 @@ napi_value js_unname_namespace(napi_env env, napi_callback_info info);
 napi_value js_send_datagram(napi_env env, napi_callback_info info);
 napi_value js_lock_file(napi_env env, napi_callback_info info);
 napi_value js_read_legacy_table(napi_env env, napi_callback_info info);
+napi_value js_open_udp_socket(napi_env env, napi_callback_info info);
 
 #endif

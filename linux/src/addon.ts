@@ -102,6 +102,11 @@ interface Addon {
    * @param family AF_INET or AF_INET6
    */
   readLegacyTable(namespace: string | null, family: number, table: string): Uint8Array | number;
+  /**
+   * A descriptor bound to a port on all addresses of a namespace, or a negative errno.
+   * @param family AF_INET or AF_INET6, which takes no IPv4
+   */
+  openUdpSocket(namespace: string | null, family: number, port: number): number;
 }
 
 /** The addon can be neither found nor made. */

@@ -79,4 +79,5 @@ export {
   putRoute,
   removeRoute,
 } from "./route.ts";
+export { type UdpSocketOptions, openUdpSocket } from "./udp-socket.ts";
 export type { Vxlan } from "./vxlan.ts";
