@@ -5,12 +5,12 @@ import { failedPairs, type PingMatrix, type PingRequest } from "./lab.ts";
 import type { LabHosts } from "./lab-hosts.ts";
 import {
   type PingEnd,
-  pingUntilAnswered,
   planPings,
   runPings,
   sampled,
   WHOLE_MESH_HOSTS,
 } from "./observe/ping-matrix.ts";
+import { askUntilAnswered } from "./observe/pod-echo.ts";
 import { unreachable } from "./observe/unreachable.ts";
 import type { LabOptions } from "./options.ts";
 import type { Clock, Deadline } from "./system/clock.ts";
@@ -42,7 +42,7 @@ export class LabPings {
     const { families } = this.#options;
     const makePlans = (): ReturnType<typeof planPings> =>
       sampled(planPings(this.#ends(), families, (from, to) => isExpected(this.#options, from, to)));
-    const pairs = await pingUntilAnswered(makePlans, this.#clock, deadline, signal);
+    const pairs = await askUntilAnswered(makePlans, this.#clock, deadline, signal);
     const hosts = this.#ends().map(({ name }) => name);
     const matrix = { hosts, pairs, isSample: hosts.length > WHOLE_MESH_HOSTS };
     const [first] = failedPairs(matrix);
@@ -76,6 +76,7 @@ function endOf(host: LabHost): PingEnd {
       const family = parseAddress(address)?.family;
       return family === undefined ? [] : [{ family, address }];
     }),
+    pid: host.podAnchor?.pid,
     enter: host.podAnchor?.enter,
   };
 }

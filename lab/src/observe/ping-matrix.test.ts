@@ -6,6 +6,7 @@ function ends(count: number): PingEnd[] {
     name: `n${index + 1}`,
     segment: 1,
     addresses: [{ family: "ipv4", address: `10.244.${index + 1}.2` }],
+    pid: undefined,
     enter: undefined,
   }));
 }

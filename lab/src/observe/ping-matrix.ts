@@ -1,6 +1,5 @@
 import type { IpFamily } from "../addresses.ts";
 import type { PingPair } from "../lab.ts";
-import type { Clock, Deadline } from "../system/clock.ts";
 import { run } from "../system/processes.ts";
 import { parsePingOutput, PING_SCRIPT } from "./ping-output.ts";
 
@@ -9,6 +8,8 @@ export interface PingEnd {
   readonly name: string;
   readonly segment: number;
   readonly addresses: readonly { readonly family: IpFamily; readonly address: string }[];
+  /** A process in the pod; undefined while there is no pod. */
+  readonly pid: number | undefined;
   /** The command line that runs `argv` in the pod; undefined while there is no pod. */
   readonly enter: ((argv: readonly string[]) => string[]) | undefined;
 }
@@ -39,9 +40,6 @@ const SOURCES_AT_ONCE = 4;
 /** Between the packets of a pair; also in `PING_SCRIPT`. */
 const INTERVAL_MS = 200;
 const PROCESS_MARGIN_MS = 20_000;
-/** A pair whose route is not there yet loses its packet: ask again soon, then with more patience. */
-const PATIENCE_SECONDS = [0.25, 0.5, 1];
-const PAUSE_MS = 50;
 
 /** Who pings whom: every ordered pair of different pods, in each family. */
 export function planPings(
@@ -98,42 +96,6 @@ export async function runPings(
   };
   await Promise.all(Array.from({ length: SOURCES_AT_ONCE }, work));
   return results.flat();
-}
-
-/**
- * Pings the expected pairs until each has answered once, and returns the last answer of every pair. Those that did not
- * answer before the deadline are in there with nothing received.
- */
-export async function pingUntilAnswered(
-  makePlans: () => readonly PingPlan[],
-  clock: Clock,
-  deadline: Deadline,
-  signal: AbortSignal,
-): Promise<PingPair[]> {
-  const answered = new Map<string, PingPair>();
-  for (let round = 0; ; round += 1) {
-    const open = makePlans().map(({ from, targets }) => ({
-      from,
-      targets: targets.filter(
-        (target) => target.expected && !answered.has(pairKey(from.name, target)),
-      ),
-    }));
-    const waitSeconds = PATIENCE_SECONDS[Math.min(round, PATIENCE_SECONDS.length - 1)] ?? 1;
-    const pairs = await runPings(open, { count: 1, waitSeconds });
-    signal.throwIfAborted();
-    for (const pair of pairs.filter(({ received }) => received > 0)) {
-      answered.set(pairKey(pair.from, pair), pair);
-    }
-    const unanswered = pairs.filter(({ received }) => received === 0);
-    if (unanswered.length === 0 || deadline.passed()) {
-      return [...answered.values(), ...unanswered];
-    }
-    await clock.sleep(PAUSE_MS, signal);
-  }
-}
-
-function pairKey(from: string, { to, family }: Pick<PingTarget, "to" | "family">): string {
-  return `${from} ${to} ${family}`;
 }
 
 async function runPlan({ from, targets }: PingPlan, effort: PingEffort): Promise<PingPair[]> {

@@ -2,8 +2,8 @@ import type { Socket } from "node:dgram";
 import type { IpFamily } from "../../addresses.ts";
 import type { ProbeFigures } from "../../report/events.ts";
 import type { Clock } from "../../system/clock.ts";
+import { closeAll, openSocketsIn } from "../../system/pod-sockets.ts";
 import type { ProbeSighting } from "../sightings.ts";
-import { openSocketsIn, type SocketType } from "./pod-sockets.ts";
 import { type LedgerGap, LOST_AFTER_MS, ProbeLedger } from "./probe-ledger.ts";
 
 /** A pair that had fewer packets a second than this was not looked at. Source: invariant F3. */
@@ -24,8 +24,6 @@ const PORT = 41_923;
 const PACKET_BYTES = 12;
 const PACKET_MARK = 0x7477_6c70;
 
-const TYPES: Readonly<Record<IpFamily, SocketType>> = { ipv4: "udp4", ipv6: "udp6" };
-
 export interface ProbedPod {
   readonly host: string;
   /** A process in the pod's namespaces. */
@@ -34,7 +32,7 @@ export interface ProbedPod {
 }
 
 interface OpenPod extends ProbedPod {
-  readonly sockets: ReadonlyMap<SocketType, Socket>;
+  readonly sockets: ReadonlyMap<IpFamily, Socket>;
 }
 
 interface Pair {
@@ -83,11 +81,7 @@ export class ProbeTraffic {
     const families = Object.keys(pod.addresses) as IpFamily[];
     let sockets: OpenPod["sockets"];
     try {
-      sockets = await openSocketsIn(
-        pod.pid,
-        PORT,
-        families.map((family) => TYPES[family]),
-      );
+      sockets = await openSocketsIn(pod.pid, PORT, families);
     } catch (error) {
       if (this.#wanted.get(pod.host) === pod) {
         throw error;
@@ -204,7 +198,7 @@ export class ProbeTraffic {
 
   #sendAll(): void {
     for (const [index, { from, to, family, ledger }] of this.#pairs.entries()) {
-      const socket = this.#pods.get(from)?.sockets.get(TYPES[family]);
+      const socket = this.#pods.get(from)?.sockets.get(family);
       const address = this.#pods.get(to)?.addresses[family];
       if (socket !== undefined && address !== undefined) {
         const packet = Buffer.alloc(PACKET_BYTES);
@@ -264,10 +258,4 @@ export class ProbeTraffic {
     see({ ...of, kind: "progress", sent: sent - told.sent, received: received - told.received });
     pair.told = { sent, received };
   }
-}
-
-function closeAll(sockets: OpenPod["sockets"]): void {
-  sockets.forEach((socket) => {
-    socket.close();
-  });
 }
