@@ -2,7 +2,7 @@ import { requires } from "linux/testing";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { LabError } from "./errors.ts";
-import { failedPairs, type Lab } from "./lab.ts";
+import { type ExecResult, failedPairs, type Lab } from "./lab.ts";
 import { type LaunchedLab, launchLab } from "./launch.ts";
 import { STORE_PREFIX } from "./observe/leases.ts";
 import { labOptions } from "./options.ts";
@@ -124,6 +124,17 @@ requires("lab")("a launched lab", () => {
     const back = ["ip", "route", "add", subnet, "via", via];
     expect(await lab.exec({ host: "n1", argv: back })).toMatchObject({ exitCode: 0 });
     expect(failedPairs(await lab.waitReachable(SOON))).toEqual([]);
+  });
+
+  it("lets a pod's kernel forget in a second what it heard of a path's MTU", async () => {
+    const [target = ""] = (await lab.status({})).hosts[1]?.podIps ?? [];
+    const large = `ping -c 1 -W 1 -M do -s 1400 ${target}`;
+    const inPod = (script: string): Promise<ExecResult> =>
+      lab.exec({ host: "n1", place: "pod", argv: ["sh", "-c", script], timeoutMs: 10_000 });
+    await lab.exec({ host: "n2", argv: ["ip", "link", "set", "cni0", "mtu", "1400"] });
+    expect((await inPod(large)).exitCode).toBe(1);
+    await lab.exec({ host: "n2", argv: ["ip", "link", "set", "cni0", "mtu", "1500"] });
+    expect(await inPod(`until ${large}; do :; done`)).toMatchObject({ exitCode: 0 });
   });
 
   it("makes the pod anew when the subnet changes", async () => {

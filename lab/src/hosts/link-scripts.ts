@@ -81,6 +81,17 @@ exec sleep infinity </dev/null >/dev/null 2>&1
 `;
 
 /**
+ * A kernel that was told of a path's MTU keeps to it for ten minutes, and while an MTU changes, a bridge that is about to be made anew says too
+ * little. In a pod of a lab it is a second, so that what is measured is the path as it is. Older kernels have IPv4's for all namespaces together, and
+ * no such file here. Source: Documentation/networking/ip-sysctl.rst, route/mtu_expires.
+ */
+const SHORT_MEMORY_SCRIPT = `
+for file in /proc/sys/net/ipv4/route/mtu_expires /proc/sys/net/ipv6/route/mtu_expires; do
+  [ ! -e $file ] || echo 1 > $file
+done
+`;
+
+/**
  * Run as the first process of a pod. Arguments: host name, process of the host, batch text for the host, whose last word is to be the pod's
  * process, batch text for the pod.
  */
@@ -89,6 +100,7 @@ ${HOSTNAME_SCRIPT}
 name_host "$1-pod"
 mount -t sysfs -o ro sysfs /sys
 [ ! -d /proc/sys/net/ipv6/conf ] || echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad
+${SHORT_MEMORY_SCRIPT}
 nsenter --net="/proc/$2/ns/net" ip -batch - <<END
 $3$$
 END
