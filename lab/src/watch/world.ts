@@ -161,9 +161,12 @@ export class World {
       : Number.POSITIVE_INFINITY;
   }
 
-  /** The host that has, or had, an address. */
-  hostThatHad(address: string): string | undefined {
-    return [...this.#addresses].find(([, addresses]) => addresses.has(address))?.[0];
+  /** The host that has an address; of one that nobody has any more, who had it. */
+  hostBehind(address: string): string | undefined {
+    return (
+      this.hostOf(address) ??
+      [...this.#addresses].find(([, addresses]) => addresses.has(address))?.[0]
+    );
   }
 
   /** The host with a public IP. */

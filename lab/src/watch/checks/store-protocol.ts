@@ -7,13 +7,13 @@ import type { World } from "../world.ts";
 const LEASES = `${STORE_PREFIX}/subnets`;
 /** Rates are judged over so long a time: who has just lost its store may hurry at first. */
 const WINDOW_MS = 10_000;
+/** One list a second, as there is one reconnect, and two requests a second of a node whose store is back. Source: invariants C3, E5. */
+const MAX_LISTS = 10;
+const MAX_REQUESTS = 20;
 /**
- * Twice what the invariants C3 (one reconnect, and so one list, a second) and E5 (two requests a second) allow a node whose store
- * is back: who is refused may try again once a second besides. A loop without a pause makes hundreds.
+ * Of one host to all members, answered or not. No invariant has a number for them: while no member answers, each watch and each request of an
+ * agent tries about once a second, so that it is back soon.
  */
-const MAX_LISTS = 20;
-const MAX_REQUESTS = 40;
-/** Of one host to all members, answered or not. */
 const MAX_CONNECTIONS = 40;
 
 /** How much each agent did in the last seconds of one phase of its life: until it was ready, or since then. */
@@ -90,7 +90,7 @@ const isRequest = (sighting: Sighting): sighting is StoreRequestSeen =>
 
 /** The lab's own requests come from the store's address, and are nobody's. */
 function requestOf(sighting: Sighting, world: World): Counted {
-  const host = isRequest(sighting) ? world.hostThatHad(sighting.request.client) : undefined;
+  const host = isRequest(sighting) ? world.hostBehind(sighting.request.client) : undefined;
   return host === undefined ? undefined : { host, count: 1 };
 }
 
