@@ -13,6 +13,8 @@ export interface FaultMark {
     readonly maxGapMs: number;
     /** As long as it is on, and `maxGapMs` after. */
     readonly untilEnd?: boolean;
+    /** Its time begins when the struck host can hear from the store: nobody else can put this right. */
+    readonly onceHeard?: true;
   };
   /** So long after its end it still excuses: agents have this time to find out what it made of the world. */
   readonly resyncMs?: number;
@@ -33,9 +35,11 @@ const HINDERED: FaultMark = { lasts: "heal" };
 /** Who has lost its lease cannot have it back before there is room, and is gone for its peers until then. */
 const STORE_FULL: FaultMark = { lasts: "heal", gap: { maxGapMs: 5000, untilEnd: true } };
 const CUT_OFF: FaultMark = { lasts: "heal", gap: { maxGapMs: 2000, untilEnd: true }, deaf: true };
-/** A device is back, or a lease is taken again. Source: invariants D10, B10. */
+/** A device is back, or a reserved lease is written again. Source: invariants D10, B10. */
 const MADE_ANEW: FaultMark = { lasts: "moment", gap: { maxGapMs: 5000 } };
 
+/** A lease is taken again by the one who lost it, and nobody sends there before. Source: invariant B10. */
+const LEASE_GONE: FaultMark = { lasts: "moment", gap: { maxGapMs: 5000, onceHeard: true } };
 /** A store that was restored. Source: invariant C9. */
 const ANOTHER_STORE: FaultMark = {
   lasts: "moment",
@@ -61,12 +65,12 @@ const MARKS: Readonly<Partial<Record<FaultName, FaultMark>>> = {
   "compact-often": HARMLESS,
   "compact-store": HARMLESS,
   "delete-fdb": REPAIRED,
-  "delete-lease": MADE_ANEW,
+  "delete-lease": LEASE_GONE,
   "delete-link": MADE_ANEW,
   "delete-neighbour": REPAIRED,
   "delete-route": REPAIRED,
   detour: REPAIRED,
-  "expire-lease": MADE_ANEW,
+  "expire-lease": LEASE_GONE,
   "expire-tokens": HARMLESS,
   "fill-store": STORE_FULL,
   "flush-routes": REPAIRED,

@@ -48,6 +48,21 @@ describe("what a fault excuses", () => {
     ]);
   });
 
+  it("of a lease that is gone: the time of a repair, from when its host can hear of it", () => {
+    expect(
+      said((stage) => {
+        stage.begins("f1", request("expire-lease", "n1"));
+        stage.struck("f1");
+      }),
+    ).toEqual([
+      "fault-began fault=f1 host=n1",
+      "gaps-allowed allowance=fault 1 maxGapMs=5000 onceHeard=true host=n1",
+      "allowance-ended allowance=fault 1",
+      "gaps-allowed allowance=fault 2 maxGapMs=5000 onceHeard=true forMs=5000 host=n1",
+      "fault-ended fault=f1 echo=true",
+    ]);
+  });
+
   it("of an agent that is away: until it is started again, and no packet", () => {
     expect(
       said((stage) => {

@@ -82,8 +82,9 @@ export class FaultStage {
   #endGaps(fault: StagedFault): void {
     const { mark, allowance } = fault;
     if (mark.gap !== undefined && allowance !== undefined) {
-      const { maxGapMs } = mark.gap;
-      const after = { maxGapMs, forMs: maxGapMs, ...ofHost(fault) };
+      const { maxGapMs, onceHeard } = mark.gap;
+      const heard = onceHeard === undefined ? {} : { onceHeard };
+      const after = { maxGapMs, ...heard, forMs: maxGapMs, ...ofHost(fault) };
       delete fault.allowance;
       this.#stage({ kind: "allowance-ended", allowance });
       this.#stage({ kind: "gaps-allowed", allowance: this.#nextAllowance(), ...after });

@@ -204,6 +204,8 @@ export type StageSighting = {
       readonly forMs?: number;
       /** A gap may last as long as the allowance, and `maxGapMs` beyond its end. */
       readonly untilEnd?: boolean;
+      /** A gap may be longer by the time in which the host cannot hear from the store. */
+      readonly onceHeard?: true;
     }
   | { readonly kind: "allowance-ended"; readonly allowance: string }
 );

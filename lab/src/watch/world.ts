@@ -32,6 +32,7 @@ export interface Allowance {
   readonly pair?: { readonly from: string; readonly to: string };
   readonly host?: string;
   readonly untilEnd: boolean;
+  readonly onceHeard: boolean;
   readonly beginAt: number;
   endAt: number;
 }
@@ -335,12 +336,14 @@ export class World {
     }
   }
 
-  #allow({ at, allowance, maxGapMs, pair, host, forMs, untilEnd = false }: GapsAllowed): void {
+  #allow(allowed: GapsAllowed): void {
+    const { at, allowance, maxGapMs, pair, host, forMs, untilEnd = false, onceHeard } = allowed;
     this.allowances.set(allowance, {
       maxGapMs,
       ...(pair === undefined ? {} : { pair }),
       ...(host === undefined ? {} : { host }),
       untilEnd,
+      onceHeard: onceHeard === true,
       beginAt: at,
       endAt: at + (forMs ?? Number.POSITIVE_INFINITY),
     });

@@ -93,6 +93,32 @@ describe("D5, D6: traffic", () => {
     expect(judged(...CLUSTER, allowed(190, 400), ended(199), gap(200, 600)).told).toEqual(told);
   });
 
+  it("D5: who lost its lease while it cannot hear of that has the time of a repair once it can", () => {
+    const stage = { witness: "stage" } as const;
+    const expired = (host: string): readonly Sighting[] => [
+      { ...stage, kind: "fault-began", at: 190, fault: "f1", host, deaf: true },
+      {
+        ...stage,
+        kind: "gaps-allowed",
+        at: 199,
+        allowance: "b",
+        maxGapMs: 400,
+        forMs: 400,
+        host: "n2",
+        onceHeard: true,
+      },
+    ];
+    const hears: Sighting = { ...stage, kind: "fault-ended", at: 3000, fault: "f1" };
+    // An end of a fault is heard of a little later.
+    const told = (host: string, endAt: number): readonly string[] =>
+      judged(...CLUSTER, ...expired(host), hears, gap(200, endAt)).told;
+    expect(told("n2", 3600)).toEqual([]);
+    expect(told("n2", 3601)).toHaveLength(1);
+    expect(told("n1", 600)).toEqual([]);
+    expect(told("n1", 601)).toHaveLength(1);
+    expect(judged(...CLUSTER, ...expired("n2"), gap(200, 9000)).told).toEqual([]);
+  });
+
   it("D6: a packet that came to another than an owner at its time is told", () => {
     const stray = (at: number, receivedBy: string): Sighting => ({
       ...pair,

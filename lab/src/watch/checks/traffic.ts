@@ -1,6 +1,6 @@
 import type { InvariantCheck } from "../check.ts";
 import type { ProbeGap } from "../sightings.ts";
-import type { World } from "../world.ts";
+import type { Allowance, World } from "../world.ts";
 
 export const gapsAreAllowed: InvariantCheck = {
   id: "D5",
@@ -49,11 +49,15 @@ function allowedFor(gap: ProbeGap, world: World): number {
   );
   return Math.max(
     gap.isFirst ? allowedForNewPeer(gap, world) : 0,
-    ...fitting.map(
-      (allowance) =>
-        allowance.maxGapMs + (allowance.untilEnd ? Math.max(0, allowance.endAt - beginAt) : 0),
-    ),
+    ...fitting.map((allowance) => allowance.maxGapMs + delayOf(allowance, gap, world)),
   );
+}
+
+/** How long after the beginning of a gap the time of an allowance begins. */
+function delayOf(allowance: Allowance, { beginAt, endAt }: ProbeGap, world: World): number {
+  const { host, untilEnd, onceHeard } = allowance;
+  const heardAt = onceHeard && host !== undefined ? world.deafUntil(host, beginAt, endAt) : beginAt;
+  return Math.max(0, heardAt - beginAt, untilEnd ? allowance.endAt - beginAt : 0);
 }
 
 /** An agent that is away, or not ready yet, or that a fault keeps from hearing, learns of a new peer when it can. */
