@@ -5,9 +5,9 @@ import type { FaultName } from "../scenario.ts";
 export interface FaultMark {
   /**
    * `moment`: once its effect was seen the agent can, and must, do something about it, and the run is judged as without it.
-   * `agent-start`: until the agent was started again. `heal`: until the lab heals it.
+   * `agent-start`: until the agent was started again. `heal`: until the lab heals it. `no-time`: it excuses nothing.
    */
-  readonly lasts: "moment" | "agent-start" | "heal";
+  readonly lasts: "no-time" | "moment" | "agent-start" | "heal";
   /** How long pods of the struck host (of all, without one) may be without answers; undefined: no packet may be lost. */
   readonly gap?: {
     readonly maxGapMs: number;
@@ -27,6 +27,8 @@ export interface FaultMark {
 /** A single object, address or MAC that changed is put right by event. Source: invariants D5, D11. */
 const REPAIRED: FaultMark = { lasts: "moment", gap: { maxGapMs: 1000 } };
 const HARMLESS: FaultMark = { lasts: "moment" };
+/** Who comes hinders nobody. */
+const COMERS: FaultMark = { lasts: "no-time" };
 /** An agent that is away, or whose store is, loses no packet. Source: invariant D5. */
 const AGENT_AWAY: FaultMark = { lasts: "agent-start" };
 const STORE_AWAY: FaultMark = { lasts: "heal", deaf: true };
@@ -77,7 +79,7 @@ const MARKS: Readonly<Partial<Record<FaultName, FaultMark>>> = {
   "foreign-device": HARMLESS,
   "foreign-route": HARMLESS,
   "isolate-member": STORE_AWAY,
-  "join-storm": HARMLESS,
+  "join-storm": COMERS,
   "kill-agent": AGENT_AWAY,
   "leave-storm": HARMLESS,
   "link-flap": CUT_OFF,

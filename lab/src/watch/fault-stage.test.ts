@@ -63,6 +63,17 @@ describe("what a fault excuses", () => {
     ]);
   });
 
+  it("of those who come: nothing", () => {
+    expect(
+      said((stage) => {
+        stage.begins("f1", request("join-storm"));
+        stage.struck("f1");
+        stage.healBegins("f1");
+        stage.ended("f1");
+      }),
+    ).toEqual([]);
+  });
+
   it("of an agent that is away: until it is started again, and no packet", () => {
     expect(
       said((stage) => {

@@ -22,6 +22,9 @@ export class FaultStage {
   /** Before it is injected. */
   begins(id: string, request: FaultRequest): void {
     const mark = markOf(request);
+    if (mark.lasts === "no-time") {
+      return;
+    }
     this.#faults.set(id, { mark, host: mark.everywhere === true ? undefined : request.host });
     this.#strike(id);
   }

@@ -11,6 +11,7 @@ import {
 import { kernelIsAsLeased, mtuFits } from "./data-plane.ts";
 import { foreignObjectsStay } from "./foreign-objects.ts";
 import { forwardingEndsAtOwner } from "./forwarding.ts";
+import { joinersSucceed } from "./joining.ts";
 import { noRouteWithoutItsWay } from "./kernel-order.ts";
 import { ownSubnetIsLeftAlone } from "./own-subnet.ts";
 import { readyMeansLeased } from "./readiness.ts";
@@ -25,6 +26,7 @@ export const INVARIANT_CHECKS: readonly InvariantCheck[] = [
   insideNetwork,
   oneSubnetANode,
   ownerNeverChanges,
+  joinersSucceed,
   reservationsStay,
   readyMeansLeased,
   nobodyWritesAnothersKey,

@@ -1,0 +1,87 @@
+import { STORE_PREFIX } from "../../observe/leases.ts";
+import type { InvariantCheck, Violation } from "../check.ts";
+import type { Sighting } from "../sightings.ts";
+import type { World } from "../world.ts";
+
+const LEASES = `${STORE_PREFIX}/subnets`;
+/** From the first look at the leases to the lease, however many ask at once. Source: invariant A8. */
+const ACQUIRED_WITHIN_MS = 5000;
+
+/** An agent's life from its start until it has its first lease. */
+interface Joining {
+  /** When it was first seen to ask for one. */
+  askedAt?: number;
+}
+
+/**
+ * Whoever asks gets a subnet, and nobody ends for having lost a race. While a fault hinders a node, or the store, its time does not
+ * run: it begins anew with the next request.
+ */
+export const joinersSucceed: InvariantCheck = {
+  id: "A8",
+  claim: `every agent that asked for a subnet had one within ${ACQUIRED_WITHIN_MS / 1000} s, however many asked at once`,
+  needs: ["request", "store"],
+  open: () => {
+    let looked = 0;
+    const joining = new Map<string, Joining>();
+    const judge = (host: string, one: Joining, at: number, world: World): readonly Violation[] => {
+      if (world.leasesOf(host).length > 0) {
+        // The store tells of a lease sooner than its log tells who asked for it.
+        looked += 1;
+        joining.delete(host);
+      } else if (world.isStruck(host)) {
+        delete one.askedAt;
+      } else if (at - (one.askedAt ?? at) > ACQUIRED_WITHIN_MS) {
+        joining.delete(host);
+        const seconds = ACQUIRED_WITHIN_MS / 1000;
+        return [{ at, host, detail: `asked for a subnet, and had none after ${seconds} s` }];
+      }
+      return [];
+    };
+    return {
+      looked: () => looked,
+      isSettled: () => [...joining.values()].every(({ askedAt }) => askedAt === undefined),
+      see: (sighting, world) => {
+        const { at } = sighting;
+        if (sighting.kind === "agent-started" && world.leasesOf(sighting.host).length === 0) {
+          joining.set(sighting.host, {});
+        }
+        const asks = askingHost(sighting, world);
+        const asking = asks === undefined ? undefined : joining.get(asks);
+        if (asking !== undefined) {
+          asking.askedAt ??= at;
+        }
+        const late = [...joining].flatMap(([host, one]) => judge(host, one, at, world));
+        return [
+          ...late,
+          ...(sighting.kind === "agent-ended" ? ended(sighting, joining, world) : []),
+        ];
+      },
+    };
+  },
+};
+
+/** The host that lists the leases, or writes one. */
+function askingHost(sighting: Sighting, world: World): string | undefined {
+  if (sighting.witness !== "request" || sighting.kind !== "asked") {
+    return undefined;
+  }
+  const { client, lists, writes } = sighting.request;
+  const isOfLeases = [lists ?? "", ...writes.map(({ key }) => key)].some((key) =>
+    key.startsWith(LEASES),
+  );
+  return isOfLeases ? world.hostBehind(client) : undefined;
+}
+
+/** A host that is taken away takes its agent with it. */
+function ended(
+  { at, host }: { readonly at: number; readonly host: string },
+  joining: Map<string, Joining>,
+  world: World,
+): readonly Violation[] {
+  const one = joining.get(host);
+  joining.delete(host);
+  return one?.askedAt === undefined || !world.hosts.has(host) || world.isStruck(host)
+    ? []
+    : [{ at, host, detail: "the agent asked for a subnet, and ended without one" }];
+}
