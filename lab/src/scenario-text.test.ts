@@ -89,6 +89,7 @@ test("every scenario of the repository says why, and names its invariants", asyn
     "config-changes-under-agents",
     "connections-are-reset",
     "direct-routing-follows-routes",
+    "fifty-join-at-once",
     "foreign-objects-stay",
     "foreign-owner-takes-lease",
     "host-gw-routes-come-back",

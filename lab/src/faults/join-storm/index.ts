@@ -12,7 +12,7 @@ export const joinStorm: AnyFault = defineFault<Target>({
   summary: "Adds several hosts at once; healing takes them away again, and ends their leases.",
   place: "lab",
   parameters: { hosts: COUNT },
-  timeLimitMs: 30_000,
+  timeLimitMs: 90_000,
   aim: async (site, { parameters }) => ({
     names: site.newNames(Number(parameters["hosts"])),
     publicIps: [],

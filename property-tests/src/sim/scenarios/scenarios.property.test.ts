@@ -42,6 +42,7 @@ describe("every scenario", () => {
       "address-changes",
       "addresses-are-swapped",
       "agent-is-throttled",
+      "fifty-join-at-once",
       "network-is-lossy",
       "partition-from-all",
       "partition-from-store",
@@ -110,6 +111,13 @@ describe("words", () => {
     { fault: "clock-jump", node: 1, by: "1h" },
   ])("%j can", (step) => {
     expect(whyNotStep(step)).toBeUndefined();
+  });
+
+  test("a scenario with more nodes than this world has time for cannot", () => {
+    const storm = (hosts: number): string | undefined =>
+      whyNotPlayable(story({ fault: "join-storm", hosts }), VXLAN);
+    expect(storm(17)).toBeUndefined();
+    expect(storm(18)).toMatch(/^21 nodes: more than 20/);
   });
 
   test.each<[Partial<Variant>, RegExp]>([

@@ -2,6 +2,7 @@
 import type { Fault, FaultName, FaultStep, Scenario, Step, Variant } from "lab/scenario";
 import { MAX_SEGMENTS } from "../underlay.ts";
 import { AGENT_WORDS } from "./agent-words.ts";
+import { castOf } from "./cast.ts";
 import type { FaultWord, FaultWords } from "./fault-word.ts";
 import type { Cure, Ground } from "./ground.ts";
 import { KERNEL_WORDS } from "./kernel-words.ts";
@@ -28,6 +29,8 @@ const PROBES: Readonly<Record<Extract<Step, { probe: string }>["probe"], true>> 
   stop: true,
 };
 const EXPECTATIONS = new Set([...Object.keys(LOOKS), "repaired"]);
+/** All is checked after each event: fifty nodes take longer than all other scenarios together. The plans have ten, and start them at once. */
+const MAX_CAST = 20;
 /** Members of the `Backend` object beside `Type` that expected-kernel.ts knows. */
 const BACKEND_OPTIONS = new Set(["DirectRouting"]);
 
@@ -40,8 +43,14 @@ export function backendOf({ backend }: Variant): "vxlan" | "host-gw" | undefined
 export function whyNotPlayable(scenario: Scenario, variant: Variant): string | undefined {
   return (
     whyNotVariant(variant) ??
+    whyNotCast(scenario) ??
     scenario.steps.map((step) => whyNotStep(step)).find((why) => why !== undefined)
   );
+}
+
+function whyNotCast(scenario: Scenario): string | undefined {
+  const nodes = castOf(scenario);
+  return nodes > MAX_CAST ? `${nodes} nodes: more than ${MAX_CAST} take too long` : undefined;
 }
 
 export function whyNotStep(step: Step): string | undefined {
