@@ -15,21 +15,16 @@ requires("lab", "vxlan")("an agent with a known bug", () => {
     workplace[Symbol.dispose]();
   });
 
-  it("has every name of the lab's table, which has every bug of the data plane", () => {
+  it("has every name of the lab's table, which says of every bug what catches it", () => {
     const text = execFileSync(process.execPath, [MUTANT_PROGRAM, "--mutations"], {
       encoding: "utf8",
     });
-    const known = new Map(
-      text
-        .trim()
-        .split("\n")
-        .map((line): [string, string] => [line.split(" ")[0] ?? "", line.split(" ")[1] ?? ""]),
-    );
+    const known = text
+      .trim()
+      .split("\n")
+      .map((line) => line.split(" ")[0] ?? "");
     const listed = [...LAB_MUTATIONS.map(({ name }) => name), ...Object.keys(SIMULATED_ONLY)];
-    expect(listed.filter((name) => !known.has(name))).toEqual([]);
-    const dataPlane = [...known].filter(([, id]) => id.startsWith("D")).map(([name]) => name);
-    expect(dataPlane.length).toBeGreaterThan(0);
-    expect(dataPlane.filter((name) => !listed.includes(name))).toEqual([]);
+    expect(listed.toSorted()).toEqual(known.toSorted());
   });
 
   it("D8: is caught, which is exit code 0", async () => {

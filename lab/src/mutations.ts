@@ -26,6 +26,7 @@ export interface LabMutation {
 type InvariantId =
   | "A3"
   | "A4"
+  | "A8"
   | "A9"
   | "B1"
   | "B3'"
@@ -68,6 +69,8 @@ export const LAB_MUTATIONS: readonly LabMutation[] = [
   { name: "never-takes-a-lost-key-again", scenario: "lease-is-removed", backend: "vxlan", family: "dual", caughtBy: ["subnets-are-kept", "B1"] },
   { name: "deaf-to-its-own-key", scenario: "lease-is-removed", backend: "vxlan", family: "dual", caughtBy: ["subnets-are-kept", "B1"] },
   { name: "asks-without-pause", scenario: "connections-are-reset", backend: "vxlan", family: "dual", caughtBy: ["C3", "E5"] },
+  { name: "keeps-the-key-it-replaces", scenario: "network-is-renumbered", backend: "vxlan", family: "v4", caughtBy: ["A3"] },
+  { name: "a-lost-race-ends-the-agent", scenario: "fifty-join-at-once", backend: "vxlan", family: "v4", caughtBy: ["A8"] },
   { name: "a-reservation-becomes-a-lease", scenario: "subnet-is-reserved", backend: "vxlan", family: "dual", caughtBy: ["A9"] },
 ];
 
@@ -80,6 +83,10 @@ const SELDOM = "does harm only where two nodes draw one subnet at once, of the l
 export const SIMULATED_ONLY: Readonly<Record<string, string>> = {
   "guards-the-exact-key-only": SELDOM,
   "has-no-condition-over-all-leases": SELDOM,
+  "revokes-after-a-lost-reply":
+    "does harm only where a reply is lost whose request was carried out, and no fault of the lab comes between the two",
+  "is-ready-without-its-key":
+    "shows in /readyz alone, which an agent of the lab need not have: nothing else of it is wrong",
   "a-failed-list-is-empty":
     "does harm only when the list that a compaction asks for is the one that fails",
   "a-relist-shows-the-own-subnet-as-a-peer-s": STAYS_INSIDE,

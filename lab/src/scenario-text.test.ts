@@ -103,6 +103,7 @@ test("every scenario of the repository says why, and names its invariants", asyn
     "link-flaps",
     "mtu-changes",
     "network-is-lossy",
+    "network-is-renumbered",
     "node-joins-and-leaves",
     "nodes-storm",
     "partition-from-all",

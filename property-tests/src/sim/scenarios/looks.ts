@@ -62,7 +62,8 @@ export const STANDS_FOR: Readonly<Record<Expectation, string>> = {
 export function lookAtKernels({ machines, config, leases }: Ground): Wrongs {
   const live = leases();
   return machines.flatMap((machine) => {
-    const { wanted, actual } = kernelTexts(machine, config, {
+    // Who was started since the config changed goes by the new one.
+    const { wanted, actual } = kernelTexts(machine, machine.agent?.config ?? config, {
       live,
       printed: machine.kernel.print(),
     });
