@@ -62,6 +62,7 @@ export class LabWatch implements HostObserver, FaultObserver {
       this.labWrites(key, value);
     });
     this.#run.logInToStoreWith(() => store.gateway.logIn());
+    this.#run.readStoreWith(() => store.gateway.range(`${STORE_PREFIX}/`));
     store.observeRollBacks({
       rollBackBegins: () => this.#run.storeGoing(),
       rollBackEnded: async () => {

@@ -131,6 +131,7 @@ requires("netns", "etcd")("a watched run", () => {
         log.append(event);
       },
     });
+    watch.readStoreWith(() => gateway.range(`${STORE_PREFIX}/`));
     watch.start();
     for (const [index, name] of NAMES.entries()) {
       const pid = anchors[index]?.pid ?? 0;
@@ -205,6 +206,9 @@ requires("netns", "etcd")("a watched run", () => {
   it("reads subnet.env at each change", async () => {
     writeFileSync(join(directory, "n1.env"), "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SU");
     await expectSoon("E1", () => violations("E1").length === 1);
+    const text = "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.9.1/24\nFLANNEL_MTU=1500\n";
+    writeFileSync(join(directory, "n1.env"), `${text}FLANNEL_IPMASQ=false\n`);
+    await expectSoon("E2", () => violations("E2").length === 1);
   });
 
   it("measures the gap of a link that was down", async () => {
@@ -305,6 +309,7 @@ requires("netns", "etcd")("a watched run", () => {
       D6: "fail",
       D9: "fail",
       E1: "fail",
+      E2: "fail",
     });
   });
 

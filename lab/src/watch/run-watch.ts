@@ -13,6 +13,7 @@ import { ConnectionWatch } from "./witnesses/connection-watch.ts";
 import { KernelWatch } from "./witnesses/kernel-watch.ts";
 import { PacketRecorder } from "./witnesses/packet-recorder.ts";
 import { ProbeTraffic, type ProbedPod } from "./witnesses/probe-traffic.ts";
+import { StoreReader } from "./witnesses/store-reader.ts";
 import { StoreLogWatch } from "./witnesses/store-log-watch.ts";
 import { StoreWatch } from "./witnesses/store-watch.ts";
 import { SubnetFileWatch } from "./witnesses/subnet-file-watch.ts";
@@ -63,6 +64,7 @@ export class RunWatch {
   readonly #probes: ProbeTraffic;
   readonly #files: SubnetFileWatch;
   readonly #store: StoreWatch;
+  readonly #reader: StoreReader;
   readonly #requests: StoreLogWatch;
   readonly #connections: ConnectionWatch;
   readonly #packets: PacketRecorder;
@@ -87,6 +89,7 @@ export class RunWatch {
     this.#watch = new InvariantWatch(checksFor(facts), facts);
     this.#probes = new ProbeTraffic({ clock, now, see, maxPairs, isExpected });
     this.#files = new SubnetFileWatch({ clock, now, see });
+    this.#reader = new StoreReader({ clock, now, see });
     this.#requests = new StoreLogWatch({ clock, now, see, logs: options.storeLogs });
     this.#connections = new ConnectionWatch({ clock, now, see });
     this.#packets = new PacketRecorder({ clock, namespace: switchNamespace });
@@ -99,6 +102,7 @@ export class RunWatch {
     const { signal } = this.#stop;
     const witnesses = [
       this.#store,
+      this.#reader,
       this.#files,
       this.#probes,
       this.#requests,
@@ -153,6 +157,11 @@ export class RunWatch {
   /** How to get a token that the store takes. */
   logInToStoreWith(logIn: () => Promise<string | undefined>): void {
     this.#store.logInWith(logIn);
+  }
+
+  /** How to read everything that is in the store below the prefix. */
+  readStoreWith(read: () => Promise<StoreContent>): void {
+    this.#reader.readWith(read);
   }
 
   /** Looks away from a store that is about to be another. */
@@ -260,6 +269,9 @@ export class RunWatch {
       return;
     }
     this.#record(sighting);
+    if (sighting.witness === "file") {
+      this.#reader.ask();
+    }
     for (const violation of this.#watch.see(sighting)) {
       this.#freezing.push(this.#tell(violation, this.#freezing.length + 1));
     }

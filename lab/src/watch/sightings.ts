@@ -9,6 +9,7 @@ import type { StoreRequest } from "./witnesses/store-request.ts";
  */
 export type Sighting =
   | StoreRevision
+  | StoreRead
   | KernelChanges
   | KernelBaseline
   | DumpRound
@@ -32,6 +33,16 @@ export interface StoreRevision {
   readonly at: number;
   readonly revision: number;
   readonly changes: readonly StoreChange[];
+}
+
+/** How far the store was when it was asked: what its watch tells up to `newest` was there by then. */
+export interface StoreRead {
+  readonly witness: "store";
+  readonly kind: "read";
+  readonly at: number;
+  readonly askedAt: number;
+  /** The last revision in which a key was put that is there. */
+  readonly newest: number;
 }
 
 export type StoreChange =

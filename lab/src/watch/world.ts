@@ -94,7 +94,9 @@ export class World {
     }
     switch (sighting.witness) {
       case "store":
-        this.#seeRevision(sighting);
+        if (sighting.kind === "revision") {
+          this.#seeRevision(sighting);
+        }
         break;
       case "file":
         this.#seeFile(sighting);

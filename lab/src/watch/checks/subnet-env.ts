@@ -1,9 +1,6 @@
 import { parseSubnetFile, subnetsOf } from "../../subnet-file.ts";
-import { Deferred, type InvariantCheck, type Violation } from "../check.ts";
-import type { FileSighting, Sighting } from "../sightings.ts";
-
-/** How long the store's watch may lag behind the file's. */
-const WATCH_LAG_MS = 500;
+import type { InvariantCheck } from "../check.ts";
+import type { FileSighting, Sighting, StoreRead } from "../sightings.ts";
 
 const isFile = (sighting: Sighting): sighting is FileSighting =>
   sighting.witness === "file" && sighting.kind === "changed";
@@ -31,37 +28,55 @@ export const fileIsWhole: InvariantCheck = {
   },
 };
 
+/** A file that names no lease that was seen. */
+interface Claim {
+  readonly at: number;
+  readonly host: string;
+  readonly subnets: string;
+}
+
 export const fileNamesLease: InvariantCheck = {
   id: "E2",
   claim: "subnet.env names the leased subnet, and is written after the lease",
   needs: ["file", "store"],
   open: () => {
     let looked = 0;
-    const waiting = new Deferred<Violation & { readonly host: string; readonly claim: string }>();
+    let waiting: readonly Claim[] = [];
+    /** How far the watch of the store is, and how far the store was when it was asked last. */
+    let seen = 0;
+    let read: StoreRead | undefined;
     return {
       looked: () => looked,
-      isSettled: () => waiting.isEmpty,
+      isSettled: () => waiting.length === 0,
       see: (sighting, world) => {
-        const due = waiting
-          .takeDue(sighting.at)
-          .filter(({ host }) => world.hosts.has(host))
-          .map(({ at, host, detail }) => ({ at, host, detail }));
         if (isFile(sighting)) {
           const { at, host, text } = sighting;
           const file = parseSubnetFile(text ?? "");
           // A newer file takes the place of the one that waits.
-          waiting.cancel((one) => one.host === host);
+          waiting = waiting.filter((one) => one.host !== host);
           if (file !== undefined) {
-            looked += 1;
-            const claim = subnetsOf(file).join(" ");
-            const detail = `subnet.env names ${claim}, which is not leased to the node`;
-            waiting.add(at + WATCH_LAG_MS, { at, host, claim, detail });
+            waiting = [...waiting, { at, host, subnets: subnetsOf(file).join(" ") }];
           }
+        } else if (sighting.kind === "revision") {
+          seen = sighting.revision;
+        } else if (sighting.kind === "read") {
+          read = sighting;
         }
-        waiting.cancel(({ host, claim }) =>
-          world.leasesOf(host).some(({ subnets }) => Object.values(subnets).join(" ") === claim),
-        );
-        return due;
+        const isLeased = ({ host, subnets }: Claim): boolean =>
+          world.leasesOf(host).some((lease) => Object.values(lease.subnets).join(" ") === subnets);
+        // The watch may lag behind the file by seconds: it has to be where the store was after the file was seen.
+        const isJudged = ({ at }: Claim): boolean =>
+          read !== undefined && read.askedAt >= at && seen >= read.newest;
+        const open = waiting.filter((one) => world.hosts.has(one.host) && !isLeased(one));
+        const wrong = open.filter(isJudged);
+        const before = waiting.length;
+        waiting = open.filter((one) => !isJudged(one));
+        looked += before - waiting.length;
+        return wrong.map(({ at, host, subnets }) => ({
+          at,
+          host,
+          detail: `subnet.env names ${subnets}, which is not leased to the node`,
+        }));
       },
     };
   },

@@ -16,6 +16,7 @@ import type {
   Sighting,
   StoreChange,
   StoreRequestSeen,
+  StoreRead,
   StoreRevision,
 } from "../sightings.ts";
 
@@ -73,6 +74,11 @@ export function drop(key: string): StoreChange {
 
 export function revision(at: number, ...all: readonly StoreChange[]): StoreRevision {
   return { witness: "store", kind: "revision", at, revision: at, changes: all };
+}
+
+/** The store was asked at a moment how far it was. */
+export function read(askedAt: number, newest: number): StoreRead {
+  return { witness: "store", kind: "read", at: askedAt + 10, askedAt, newest };
 }
 
 export function changes(at: number, host: string, ...all: readonly KernelChange[]): KernelChanges {
