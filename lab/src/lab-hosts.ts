@@ -106,32 +106,33 @@ export class LabHosts {
 
   /** Of all hosts, in the order of their numbers. */
   async status(): Promise<HostStatus[]> {
-    const statuses = [...this.#byName.values()].map((host) => ({ host, status: host.status() }));
-    const hosts = await Promise.all(
-      statuses.map(async ({ host, status }) => {
-        const others = statuses.filter((other) => other.host !== host);
-        const known = others.flatMap((other) => other.status.subnets);
-        const routed = await this.#routesOf(host);
-        return {
-          ...status,
-          peers: {
-            known: known.length,
-            routed: known.filter((subnet) => routed.has(subnet)).length,
-          },
-        };
-      }),
-    );
+    const all = [...this.#byName.values()].map((host) => this.#statusOf(host));
+    const hosts = await Promise.all(all);
     return hosts.toSorted((a, b) => (hostIndex(a.name) ?? 0) - (hostIndex(b.name) ?? 0));
   }
 
   /** @throws LabError "unknown-host" when it went meanwhile */
   async statusOf(name: string): Promise<HostStatus> {
-    const hosts = await this.status();
-    const found = hosts.find((host) => host.name === name);
-    if (found === undefined) {
+    const host = this.#byName.get(name);
+    if (host === undefined) {
       throw new LabError("unknown-host", `host ${name} is gone`);
     }
-    return found;
+    // Of this host alone: where fifty are added at once, each would look into all of them.
+    return this.#statusOf(host);
+  }
+
+  async #statusOf(host: LabHost): Promise<HostStatus> {
+    const status = host.status();
+    const others = [...this.#byName.values()].filter((other) => other !== host);
+    const known = others.flatMap(({ subnets }) => subnets);
+    const routed = await this.#routesOf(host);
+    return {
+      ...status,
+      peers: {
+        known: known.length,
+        routed: known.filter((subnet) => routed.has(subnet)).length,
+      },
+    };
   }
 
   async #routesOf(host: LabHost): Promise<Set<string>> {
