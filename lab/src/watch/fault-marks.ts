@@ -22,13 +22,15 @@ export interface FaultMark {
   readonly deaf?: true;
   /** It strikes more hosts than the one that it is aimed at. */
   readonly everywhere?: true;
+  /** While it is on the lab itself is too busy for as many probes as the floor says (invariant F3: where allowed). */
+  readonly noFloor?: true;
 }
 
 /** A single object, address or MAC that changed is put right by event. Source: invariants D5, D11. */
 const REPAIRED: FaultMark = { lasts: "moment", gap: { maxGapMs: 1000 } };
 const HARMLESS: FaultMark = { lasts: "moment" };
 /** Who comes hinders nobody. */
-const COMERS: FaultMark = { lasts: "no-time" };
+const COMERS: FaultMark = { lasts: "no-time", noFloor: true };
 /** An agent that is away, or whose store is, loses no packet. Source: invariant D5. */
 const AGENT_AWAY: FaultMark = { lasts: "agent-start" };
 const STORE_AWAY: FaultMark = { lasts: "heal", deaf: true };

@@ -11,6 +11,7 @@ import { factsOfLab } from "../run-facts.ts";
 import type { Store } from "../store/store.ts";
 import type { Clock } from "../system/clock.ts";
 import { hostIndex, planHost, planTopology, storeEndpoints } from "../topology.ts";
+import { markOf } from "./fault-marks.ts";
 import { FaultStage } from "./fault-stage.ts";
 import { RunWatch } from "./run-watch.ts";
 import type { PerFamily } from "./sightings.ts";
@@ -25,6 +26,8 @@ export class LabWatch implements HostObserver, FaultObserver {
   readonly #run: RunWatch;
   readonly #faults: FaultStage;
   readonly #hosts: Set<string> = new Set();
+  /** Faults that keep the lab busy. */
+  readonly #busy: Set<string> = new Set();
   #finished: Promise<void> | undefined;
 
   constructor(deps: {
@@ -123,6 +126,10 @@ export class LabWatch implements HostObserver, FaultObserver {
   }
 
   faultBegins(id: string, request: FaultRequest): void {
+    if (markOf(request).noFloor === true) {
+      this.#busy.add(id);
+      this.#run.countFloor(false);
+    }
     this.#faults.begins(id, request);
   }
 
@@ -135,6 +142,8 @@ export class LabWatch implements HostObserver, FaultObserver {
   }
 
   faultEnded(id: string): void {
+    this.#busy.delete(id);
+    this.#run.countFloor(this.#busy.size === 0);
     this.#faults.ended(id);
   }
 

@@ -10,7 +10,7 @@ import { type Anchor, openAnchor } from "../hosts/anchor.ts";
 import { NETWORKS } from "../network-config.ts";
 import { STORE_PREFIX } from "../observe/leases.ts";
 import { parseEventLog } from "../report/event-log.ts";
-import type { RunEvent } from "../report/events.ts";
+import type { ProbeFigures, RunEvent } from "../report/events.ts";
 import { EVENT_LOG_FILE, EventLogWriter } from "../report/run-store.ts";
 import { STARTED } from "../report/testing/sample-run.ts";
 import { EtcdGateway } from "../store/gateway.ts";
@@ -313,7 +313,11 @@ requires("netns", "etcd")("a watched run", () => {
     });
   });
 
-  it("takes nothing for lost that could arrive while its own process was away", async () => {
+  /** Probes from a process that the machine gives no time for a while. */
+  async function figuresOfOneAway(
+    awayMs: number,
+    goes: (probes: ProbeTraffic) => void = () => undefined,
+  ): Promise<readonly ProbeFigures[]> {
     let isAway = false;
     const clock: Clock = {
       ...systemClock,
@@ -324,8 +328,8 @@ requires("netns", "etcd")("a watched run", () => {
           return;
         }
         isAway = false;
-        // As a process that the machine gives no time: nothing is read meanwhile, and timers come before what arrived.
-        for (const end = systemClock.nowMs() + 1500; systemClock.nowMs() < end;) {
+        // Nothing is read meanwhile, and timers come before what arrived.
+        for (const end = systemClock.nowMs() + awayMs; systemClock.nowMs() < end;) {
           Math.sqrt(end);
         }
       },
@@ -341,13 +345,32 @@ requires("netns", "etcd")("a watched run", () => {
     const stop = new AbortController();
     const running = probes.run(stop.signal);
     await expectSoon("packets", () => seen.length >= 2);
+    goes(probes);
     isAway = true;
     await expectSoon("packets after it", () => !isAway && seen.length >= 6);
     stop.abort();
     await running;
-    for (const { sent, received, gaps } of probes.finish()) {
+    return probes.finish();
+  }
+
+  it("takes nothing for lost that could arrive while its own process was away", async () => {
+    for (const { sent, received, gaps } of await figuresOfOneAway(1500)) {
       expect(received).toBe(sent);
       expect(gaps).toEqual([]);
+    }
+  });
+
+  it("F3: demands as many packets as the floor says, but while that does not count", async () => {
+    for (const { sent, floor } of await figuresOfOneAway(4000)) {
+      expect(sent).toBeLessThan(floor);
+    }
+    const excused = await figuresOfOneAway(4000, (probes) => {
+      probes.countFloor(false);
+    });
+    expect(excused).toHaveLength(2);
+    for (const { sent, floor } of excused) {
+      expect(floor).toBeGreaterThan(0);
+      expect(sent).toBeGreaterThanOrEqual(floor);
     }
   });
 });

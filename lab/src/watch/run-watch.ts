@@ -180,6 +180,11 @@ export class RunWatch {
     this.#store.resume(revision, changes);
   }
 
+  /** Whether there have to be as many probes as the floor says. */
+  countFloor(counts: boolean): void {
+    this.#probes.countFloor(counts);
+  }
+
   /** The host's addresses are others now. */
   readdressHost(host: string, publicIps: PerFamily): void {
     this.stage({ kind: "host-joined", host, publicIps });

@@ -18,7 +18,7 @@ export class ProbeLedger {
   misdelivered = 0;
   received = 0;
   /** Packets that were on their way when it was interrupted: neither lost nor received. */
-  #forgotten = 0;
+  forgotten = 0;
   readonly #sentAt: Map<number, number> = new Map();
   readonly #arrived: Set<number> = new Set();
   readonly #lost: Set<number> = new Set();
@@ -31,7 +31,12 @@ export class ProbeLedger {
 
   /** How many packets are accounted for: arrived or lost. */
   get sent(): number {
-    return this.#next - this.#forgotten;
+    return this.#next - this.forgotten;
+  }
+
+  /** How many were sent, whatever became of them. */
+  get begun(): number {
+    return this.#nextToSend;
   }
 
   /** Notes a packet that goes out now, and returns its number. */
@@ -96,7 +101,7 @@ export class ProbeLedger {
       } else if (this.#next < this.#highest && at - sentAt > OVERTAKEN_AFTER_MS) {
         this.#lose(sentAt);
       } else {
-        this.#forgotten += 1;
+        this.forgotten += 1;
       }
       this.#sentAt.delete(this.#next);
     }

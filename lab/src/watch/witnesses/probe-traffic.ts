@@ -43,8 +43,11 @@ interface Pair {
   told: { sent: number; received: number };
   /** Since when both pods are there; undefined while one is not. */
   since?: number;
-  /** Milliseconds that both were there before. */
+  /** Milliseconds that both were there before, and the floor counted. */
   probedMs: number;
+  /** Packets sent while it did not; and, as long as it does not, how many there were before. */
+  uncounted: number;
+  uncountedFrom?: number;
 }
 
 export interface ProbeTrafficOptions {
@@ -65,6 +68,7 @@ export class ProbeTraffic {
   /** The pods that are, or are about to be, probed. */
   readonly #wanted: Map<string, ProbedPod> = new Map();
   readonly #pairs: Pair[] = [];
+  #countsFloor = true;
 
   constructor(options: ProbeTrafficOptions) {
     this.#options = options;
@@ -114,11 +118,39 @@ export class ProbeTraffic {
         this.#addPair(pod.host, before, family);
       }
     }
-    this.#pairs.forEach((pair) => {
-      if (this.#pods.has(pair.from) && this.#pods.has(pair.to)) {
+    this.#countOn();
+  }
+
+  /** Whether from now on there have to be so many packets as the floor says. Where the lab itself has no time for them there need not. */
+  countFloor(counts: boolean): void {
+    if (counts === this.#countsFloor) {
+      return;
+    }
+    this.#countsFloor = counts;
+    for (const pair of this.#pairs) {
+      if (counts) {
+        pair.uncounted += pair.ledger.begun - (pair.uncountedFrom ?? 0);
+        delete pair.uncountedFrom;
+      } else {
+        pair.uncountedFrom = pair.ledger.begun;
+        this.#countOff(pair);
+      }
+    }
+    this.#countOn();
+  }
+
+  #countOn(): void {
+    for (const pair of this.#pairs) {
+      if (this.#countsFloor && this.#pods.has(pair.from) && this.#pods.has(pair.to)) {
         pair.since ??= this.#options.now();
       }
-    });
+    }
+  }
+
+  #countOff(pair: Pair): void {
+    const at = this.#options.now();
+    pair.probedMs += at - (pair.since ?? at);
+    delete pair.since;
   }
 
   /** No packets go to or from a host's pod any more; what was counted stays. */
@@ -133,8 +165,7 @@ export class ProbeTraffic {
     const at = this.#options.now();
     for (const pair of this.#pairs.filter(({ from, to }) => from === host || to === host)) {
       this.#tell(pair, at, pair.ledger.interrupt(at));
-      pair.probedMs += at - (pair.since ?? at);
-      delete pair.since;
+      this.#countOff(pair);
     }
   }
 
@@ -165,16 +196,18 @@ export class ProbeTraffic {
   /** Ends all probing. The figures of every pair. */
   finish(): readonly ProbeFigures[] {
     const at = this.#options.now();
+    this.countFloor(true);
     for (const pair of this.#pairs) {
       this.#tell(pair, at, pair.ledger.interrupt(at));
-      pair.probedMs += at - (pair.since ?? at);
-      delete pair.since;
+      this.#countOff(pair);
     }
-    const figures = this.#pairs.map(({ from, to, family, ledger, probedMs }): ProbeFigures => {
+    const figures = this.#pairs.map((pair): ProbeFigures => {
+      const { from, to, family, ledger, probedMs, uncounted } = pair;
       const { sent, received, duplicates, reordered, misdelivered, gaps } = ledger;
       // Those of the last moment may be on their way.
       const judgedMs = Math.max(0, probedMs - LOST_AFTER_MS);
-      const floor = Math.floor((FLOOR_PER_SECOND * judgedMs) / 1000);
+      const more = Math.max(0, uncounted - ledger.forgotten);
+      const floor = Math.floor((FLOOR_PER_SECOND * judgedMs) / 1000) + more;
       const counts = { sent, received, floor, duplicates, reordered, misdelivered, gaps };
       return { type: "probe-figures", at, from, to, family, ...counts };
     });
@@ -192,7 +225,15 @@ export class ProbeTraffic {
     const full = hosts.size >= this.#options.maxPairs && !hosts.has(`${from} ${to}`);
     if (from !== undefined && to !== undefined && !known && !full) {
       const told = { sent: 0, received: 0 };
-      this.#pairs.push({ from, to, family, ledger: new ProbeLedger(), told, probedMs: 0 });
+      this.#pairs.push({
+        from,
+        to,
+        family,
+        ledger: new ProbeLedger(),
+        told,
+        probedMs: 0,
+        uncounted: 0,
+      });
     }
   }
 
