@@ -14,6 +14,8 @@ NAPI_MODULE_INIT()
         {"nameNamespace", js_name_namespace},     {"unnameNamespace", js_unname_namespace},
         {"openPacketRing", js_open_packet_ring},  {"advancePacketRing", js_advance_packet_ring},
         {"readPacketRing", js_read_packet_ring},  {"closePacketRing", js_close_packet_ring},
+        {"openDelayLine", js_open_delay_line},    {"countDelayLine", js_count_delay_line},
+        {"closeDelayLine", js_close_delay_line},
         {"sendDatagram", js_send_datagram},       {"lockFile", js_lock_file},
         {"readLegacyTable", js_read_legacy_table}, {"openUdpSocket", js_open_udp_socket},
     };

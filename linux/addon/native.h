@@ -3,8 +3,9 @@
  *
  * Nothing here knows what a message means. An exchange sends messages and hands back what came, a
  * reader thread collects what a multicast group says, the kernel writes packets into memory that it
- * shares with a packet ring, tables of legacy iptables are read without what they count, UDP sockets
- * are opened in namespaces, and a namespace is entered only by threads that end at once, so the threads of Node stay where they are.
+ * shares with a packet ring, a delay line's thread sends each frame later than it came, tables of
+ * legacy iptables are read without what they count, UDP sockets are opened in namespaces, and a
+ * namespace is entered only by threads that end at once, so the threads of Node stay where they are.
  * Functions return an errno where JavaScript expects a value; JavaScript turns it into words.
  *
  * Sources: netlink(7), rtnetlink(7), packet(7), udp(7), setns(2), unshare(2), unix(7), flock(2), linux/netlink.h,
@@ -73,6 +74,9 @@ napi_value js_open_packet_ring(napi_env env, napi_callback_info info);
 napi_value js_advance_packet_ring(napi_env env, napi_callback_info info);
 napi_value js_read_packet_ring(napi_env env, napi_callback_info info);
 napi_value js_close_packet_ring(napi_env env, napi_callback_info info);
+napi_value js_open_delay_line(napi_env env, napi_callback_info info);
+napi_value js_count_delay_line(napi_env env, napi_callback_info info);
+napi_value js_close_delay_line(napi_env env, napi_callback_info info);
 napi_value js_create_namespace(napi_env env, napi_callback_info info);
 napi_value js_name_namespace(napi_env env, napi_callback_info info);
 napi_value js_unname_namespace(napi_env env, napi_callback_info info);

@@ -20,6 +20,7 @@ import { dirname, join } from "node:path";
 declare const socketBrand: unique symbol;
 declare const readerBrand: unique symbol;
 declare const ringBrand: unique symbol;
+declare const lineBrand: unique symbol;
 
 /** A netlink socket of the addon; closed by it, at the latest when its environment ends. */
 export interface SocketHandle {
@@ -34,6 +35,11 @@ export interface ReaderHandle {
 /** A socket that sees all packets of a namespace, and the memory that the kernel writes them into. */
 export interface RingHandle {
   readonly [ringBrand]: true;
+}
+
+/** A TAP device, a socket, and the thread that carries frames from the one to the other. */
+export interface LineHandle {
+  readonly [lineBrand]: true;
 }
 
 /** What the addon offers. A number in place of a value is an errno. */
@@ -87,6 +93,27 @@ interface Addon {
     ring: RingHandle,
   ): { readonly bytes: Uint8Array; /** Since it was opened. */ readonly lost: number } | number;
   closePacketRing(ring: RingHandle): void;
+  /**
+   * Makes the TAP device `tap` and a thread that sends what is sent to it at `link`. The table is two 32-bit numbers in the
+   * machine's byte order for each frame: microseconds, and a bit or all ones; after its last line comes its first again.
+   * @param flags 1: past the link's queue; 2: with the source address of a group
+   */
+  openDelayLine(
+    tap: string,
+    link: string,
+    namespace: string | null,
+    mark: number,
+    flags: number,
+    table: Uint8Array,
+  ): LineHandle | number;
+  countDelayLine(line: LineHandle): {
+    readonly received: number;
+    readonly sent: number;
+    readonly refused: number;
+    readonly dropped: number;
+  };
+  /** What waits is sent at once; the device goes. */
+  closeDelayLine(line: LineHandle): void;
   /** An open file of a new network namespace, or a negative errno. */
   createNamespace(): number;
   /** Makes the file and binds the namespace to it; an errno, or 0. */

@@ -8,6 +8,7 @@ export const NEEDS = [
   "lab",
   "wireguard",
   "ipip",
+  "tun",
   "docker",
   "iptables",
   "nft",
@@ -116,6 +117,16 @@ const PROBES: Record<Need, () => Capability> = {
       "modprobe ipip, or use a kernel with CONFIG_NET_IPIP",
       "local",
       "192.0.2.1",
+    ),
+  tun: () =>
+    commandInNamespace(
+      "modprobe tun, and make /dev/net/tun readable and writable",
+      "ip",
+      "tuntap",
+      "add",
+      "probe0",
+      "mode",
+      "tap",
     ),
   iptables: () =>
     allOf(

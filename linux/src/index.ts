@@ -11,6 +11,12 @@ export {
 } from "./address.ts";
 export { type Capability, NEEDS, type Need, capability } from "./capability.ts";
 export { sendDatagram } from "./datagram.ts";
+export {
+  DelayLine,
+  type DelayLineCounts,
+  type DelayLineOptions,
+  type FrameFate,
+} from "./delay-line.ts";
 export { CodecError, NetlinkError } from "./errors.ts";
 export {
   type FdbEntry,
