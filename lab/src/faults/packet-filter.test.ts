@@ -85,6 +85,11 @@ test("a filter for one host knows it by its hardware address and its own; one fo
   `);
 });
 
+test("all is sent twice without drawing a number: nft refuses one that is always below its limit", () => {
+  expect(copierText("lab_f1", "n1", 99)).toContain("    numgen random mod 100 < 99 meta mark set");
+  expect(copierText("lab_f1", "n1", 100)).toContain("\n    meta mark set");
+});
+
 test("what is sent twice is marked, so that the copy is not copied", () => {
   expect(copierText("lab_f1", "n1", 40)).toMatchInlineSnapshot(`
     "table netdev lab_f1 {

@@ -82,7 +82,7 @@ export function copierText(table: string, device: string, percent: number): stri
   chain copy {
     type filter hook egress device "${device}" priority 0; policy accept;
     meta mark ${COPIED} return
-    numgen random mod 100 < ${percent} meta mark set ${COPIED} counter dup to "${device}"
+    ${percent === 100 ? "" : `numgen random mod 100 < ${percent} `}meta mark set ${COPIED} counter dup to "${device}"
   }
 }
 `;
