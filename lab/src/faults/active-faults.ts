@@ -86,13 +86,18 @@ export class ActiveFaults {
       name: request.fault,
       target: formatRequest(request).slice(request.fault.length).trim() || `the ${fault.place}`,
     });
-    if (!pretend) {
-      await this.#strike(id, request, () => injectOrUndo(fault, site, target));
-    }
-    const deadline = deadlineIn(clock, pretend ? PRETEND_LIMIT_MS : fault.timeLimitMs);
-    const effect = await poll(clock, { everyMs: LOOK_EVERY_MS, deadline }, () =>
-      fault.verify(site, target),
-    );
+    const look = (): Promise<Sighting | undefined> => {
+      const deadline = deadlineIn(clock, pretend ? PRETEND_LIMIT_MS : fault.timeLimitMs);
+      return poll(clock, { everyMs: LOOK_EVERY_MS, deadline }, () => fault.verify(site, target));
+    };
+    const effect = pretend
+      ? await look()
+      : await this.#strike(id, request, () =>
+          orUndo(fault, site, target, async () => {
+            await fault.inject(site, target);
+            return look();
+          }),
+        );
     const nowMs = clock.nowMs();
     const active: Active = {
       id,
@@ -173,10 +178,14 @@ export class ActiveFaults {
     };
   }
 
-  async #strike(id: string, request: FaultRequest, inject: () => Promise<void>): Promise<void> {
+  async #strike<Effect>(
+    id: string,
+    request: FaultRequest,
+    inject: () => Promise<Effect>,
+  ): Promise<Effect> {
     this.#ground.observer?.faultBegins(id, request);
     try {
-      await inject();
+      return await inject();
     } catch (error) {
       this.#ground.observer?.faultEnded(id);
       throw error;
@@ -271,17 +280,22 @@ async function errorOf(work: () => Promise<void>): Promise<LabError | undefined>
   }
 }
 
-/** What was half done is undone before the error goes on. */
-async function injectOrUndo(fault: AnyFault, site: FaultSite, target: unknown): Promise<void> {
+/** What was half done, or could not be looked at, is undone before the error goes on. */
+async function orUndo<Effect>(
+  fault: AnyFault,
+  site: FaultSite,
+  target: unknown,
+  strike: () => Promise<Effect>,
+): Promise<Effect> {
   try {
-    await fault.inject(site, target);
+    return await strike();
   } catch (error) {
-    try {
-      await fault.heal(site, target);
-    } catch (second) {
+    const second = await errorOf(async () => fault.heal(site, target));
+    // A host that is gone has no faults any more.
+    if (second !== undefined && second.code !== "unknown-host") {
       throw new LabError(
         "lab-broke",
-        `${messageOf(error)}; and it could not be undone: ${messageOf(second)}`,
+        `${messageOf(error)}; and it could not be undone: ${second.message}`,
         {
           cause: error,
         },
