@@ -1,8 +1,10 @@
 import { copierText } from "./faults/duplicate/index.ts";
 import { clockLibrary } from "./faults/faked-clock.ts";
 import type { FaultNeed } from "./faults/fault.ts";
+import { NETEM_TRIAL } from "./faults/impairment.ts";
 import { filterText } from "./faults/packet-filter.ts";
 import { FAULTS } from "./faults/registry.ts";
+import { devicesOf, type WirePlan, wireText } from "./faults/wire.ts";
 import { LabError } from "./errors.ts";
 import { DRIVERS } from "./hosts/registry.ts";
 import {
@@ -112,6 +114,8 @@ const PROBES: readonly Probe[] = [
   },
 ];
 
+const WIRE_TRIAL: WirePlan = { table: "probe", port: "probe0", direction: "both" };
+
 const PROBE_TIMEOUT_MS = 10_000;
 
 /** What some faults need, each with a probe. */
@@ -146,11 +150,16 @@ ${copierText("probe", "probe0", 50)}END`,
     script: `ip link add probe0 type veth peer name probe1 && tc qdisc add dev probe0 root tbf rate 1mbit burst 16000 limit 16000 && echo tbf limits rates`,
     remedy: "modprobe sch_tbf (and install iproute2 for tc)",
   },
-  netem: {
-    name: "netem",
+  impairment: {
+    name: "impairment",
     needed: false,
-    script: "ip link set lo up && tc qdisc add dev lo root netem delay 1ms && echo delay and order",
-    remedy: "modprobe sch_netem (and install iproute2 for tc)",
+    script: `${NETEM_TRIAL} 2>/dev/null && echo netem && exit
+ip link add ${WIRE_TRIAL.port} type veth peer name probe1 &&
+for device in ${devicesOf(WIRE_TRIAL).join(" ")}; do ip tuntap add $device mode tap || exit; done &&
+nft -f - <<END && echo userspace wire, since the kernel has no netem
+${wireText(WIRE_TRIAL)}END`,
+    remedy:
+      "modprobe sch_netem; or modprobe tun, make /dev/net/tun readable and writable, and use a kernel of 5.16 or newer that forwards in netdev chains (NFT_FWD_NETDEV)",
   },
   faketime: {
     name: "faketime",

@@ -103,10 +103,17 @@ export type Fault =
       readonly direction?: FlowDirection;
     }
   | {
-      readonly fault: "loss" | "duplicate" | "reorder" | "corrupt";
+      readonly fault: "loss" | "duplicate";
       readonly node: number;
       readonly percent: number;
       readonly direction?: FlowDirection;
+    }
+  | {
+      readonly fault: "reorder" | "corrupt";
+      readonly node: number;
+      readonly percent: number;
+      readonly direction?: FlowDirection;
+      readonly seed?: number;
     }
   | {
       readonly fault: "partition-pair";
@@ -123,10 +130,17 @@ export type Fault =
       readonly direction?: FlowDirection;
     }
   | {
-      readonly fault: "delay" | "jitter";
+      readonly fault: "delay";
       readonly node: number;
       readonly ms: number;
       readonly direction?: FlowDirection;
+    }
+  | {
+      readonly fault: "jitter";
+      readonly node: number;
+      readonly ms: number;
+      readonly direction?: FlowDirection;
+      readonly seed?: number;
     }
   | { readonly fault: "reset-connections"; readonly node: number }
   | {

@@ -103,10 +103,13 @@ export const FAULT_CASES: readonly FaultCase[] = [
   strike("rate", { kbit: "100000", direction: "in" }, /60000 bytes at once/),
   strike("duplicate", { percent: "40" }, /\d+ answers to 50 pings from n1 came once more/),
   strike("duplicate", { percent: "40", direction: "in" }, /\d+ answers to 50 pings from n1/),
-  strike("delay", { ms: "50" }, /the quickest answer took \d+/),
+  strike("delay", { ms: "50" }, /the quickest answer took 1\d\d(\.\d+)? ms/),
+  strike("delay", { ms: "50", direction: "in" }, /the quickest answer took \d+/),
+  strike("delay", { ms: "50", direction: "out" }, /the quickest answer took \d+/),
   strike("jitter", { ms: "30" }, /the quickest answer took \d+(\.\d+)? ms, the slowest \d+/),
   strike("reorder", { percent: "50" }, /\d+ answers came after later ones/),
   strike("corrupt", { percent: "40" }, /\d+ of 50 got lost/),
+  strike("corrupt", { percent: "10", direction: "out" }, /\d+ of 200 got lost/),
   strike("pause-agent", {}, /process table has \d+ stopped/),
   strike("throttle-agent", {}, /\d+ of \d+ looks at the process table found \d+ stopped/),
   strike("read-only-run", {}, /in \/run of n1 could not be written: read-only file system/, {
@@ -216,7 +219,7 @@ const FINDINGS = new Map(
   ),
 );
 /** Where `REQUIRE` is set nothing is taken for impossible but what few machines have. */
-const RARE: readonly FaultNeed[] = ["netem", "faketime"];
+const RARE: readonly FaultNeed[] = ["faketime"];
 
 function canDo(need: FaultNeed): boolean {
   const demanded = process.env["REQUIRE"] !== undefined && !RARE.includes(need);

@@ -47,7 +47,7 @@ export type FaultNeed =
   | "packet-reset"
   | "packet-copy"
   | "traffic-shaper"
-  | "netem"
+  | "impairment"
   | "faketime";
 
 export interface Sighting {

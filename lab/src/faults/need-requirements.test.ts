@@ -11,7 +11,7 @@ const packagesFor = (...needs: readonly FaultNeed[]): readonly string[] =>
 test("faults without a need want no package, others those of what they need, each once", () => {
   expect(packagesFor()).toEqual([]);
   expect(packagesFor("packet-filter")).toEqual(["nftables"]);
-  expect(packagesFor("packet-filter", "faketime", "netem", "traffic-shaper")).toEqual([
+  expect(packagesFor("packet-filter", "faketime", "impairment", "traffic-shaper")).toEqual([
     "nftables",
     "faketime",
     "iproute2",

@@ -4,7 +4,6 @@ import type { FaultNeed } from "./fault.ts";
 /** For faults with one of these needs. A package is not all: kernels differ, and `lab doctor` tries each. */
 const NEED_REQUIREMENTS: Readonly<Partial<Record<FaultNeed, readonly Requirement[]>>> = {
   "traffic-shaper": [{ name: "tc", what: { program: "tc" }, packages: ["iproute2"] }],
-  netem: [{ name: "tc", what: { program: "tc" }, packages: ["iproute2"] }],
   // The program comes with the library, which has another place on each architecture.
   faketime: [{ name: "faketime", what: { program: "faketime" }, packages: ["faketime"] }],
 };

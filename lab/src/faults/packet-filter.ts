@@ -37,6 +37,9 @@ export const SIDES = ["all", "store", "peers"] as const;
 export type Side = (typeof SIDES)[number];
 
 const PING_TIMEOUT_MS = 20_000;
+/** For the first answer, where some come: another fault may delay them. Source: ping(8), -W counts until one came. */
+export const ANSWER_SECONDS = 3;
+const TRIAL: PingEffort = { count: 2, intervalSeconds: 0.05, waitSeconds: ANSWER_SECONDS };
 const DIRECTIONS = ["both", "in", "out"] as const;
 export type Direction = (typeof DIRECTIONS)[number];
 
@@ -196,7 +199,7 @@ export function parseAnswers(text: string): PingAnswers {
 
 /** @throws LabError "wrong-state" when the address does not answer even before anything is done */
 export async function demandAnswer(host: LabHost, address: string): Promise<void> {
-  if ((await pingFrom(host, address, { count: 2, intervalSeconds: 0.05 })).received === 0) {
+  if ((await pingFrom(host, address, TRIAL)).received === 0) {
     throw new LabError("wrong-state", `${host.name} does not reach ${address} as it is`);
   }
 }

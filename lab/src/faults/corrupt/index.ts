@@ -1,6 +1,7 @@
 import { type AnyFault, defineFault } from "../fault.ts";
-import { enoughFor, impairing } from "../netem.ts";
-import { DIRECTION } from "../packet-filter.ts";
+import { enoughFor, impairing, SEED } from "../impairment.ts";
+import { DIRECTION, type PingEffort } from "../packet-filter.ts";
+import { type Decide, bitOf } from "../wire-fates.ts";
 
 export const corrupt: AnyFault = defineFault({
   name: "corrupt",
@@ -8,11 +9,13 @@ export const corrupt: AnyFault = defineFault({
   parameters: {
     percent: { help: "how many of a hundred", value: { kind: "number", min: 1, max: 99 } },
     direction: DIRECTION,
+    seed: SEED,
   },
   ...impairing({
     parameter: "percent",
     words: corruptWords,
-    effort: enoughFor,
+    decide: corruptOf,
+    effort: corruptPings,
     // Who gets a packet with a wrong checksum throws it away.
     shows: ({ sent, received, corrupted }) =>
       received < sent || corrupted > 0
@@ -24,4 +27,21 @@ export const corrupt: AnyFault = defineFault({
 /** The words after `netem`. Source: tc-netem(8). */
 export function corruptWords(percent: number): string {
   return `corrupt ${percent}%`;
+}
+
+/** Behind a frame's addresses, so that it still comes to who was to have it. */
+export function corruptOf(percent: number): Decide {
+  return (draw) => {
+    const strikes = 100 * draw() < percent;
+    const bit = bitOf(draw());
+    return strikes ? { delayUs: 0, bit } : { delayUs: 0 };
+  };
+}
+
+/**
+ * Pings that are too small for the time at which they were sent (16 bytes): of a wrong one ping(8) believes that it was under way
+ * for hours, and waits for the next as long.
+ */
+export function corruptPings(percent: number): PingEffort {
+  return { ...enoughFor(percent), bytes: 8 };
 }

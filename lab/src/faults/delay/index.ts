@@ -1,6 +1,7 @@
 import { type AnyFault, defineFault } from "../fault.ts";
-import { impairing } from "../netem.ts";
+import { answerSeconds, impairing } from "../impairment.ts";
 import { DIRECTION } from "../packet-filter.ts";
+import { MICROSECONDS_PER_MS } from "../wire-fates.ts";
 
 export const delay: AnyFault = defineFault({
   name: "delay",
@@ -12,7 +13,8 @@ export const delay: AnyFault = defineFault({
   ...impairing({
     parameter: "ms",
     words: delayWords,
-    effort: () => ({ count: 5, intervalSeconds: 0.01, waitSeconds: 10 }),
+    decide: (ms) => () => ({ delayUs: ms * MICROSECONDS_PER_MS }),
+    effort: (ms) => ({ count: 5, intervalSeconds: 0.01, waitSeconds: answerSeconds(ms) }),
     shows: ({ roundTripMs }, ms) =>
       roundTripMs !== undefined && roundTripMs.min >= ms
         ? `the quickest answer took ${roundTripMs.min} ms`

@@ -2,6 +2,7 @@ import { runChecked, run } from "../../system/processes.ts";
 import { egressesOf } from "../egress.ts";
 import { type AnyFault, defineFault } from "../fault.ts";
 import {
+  ANSWER_SECONDS,
   beyond,
   demandAnswer,
   DIRECTION,
@@ -50,7 +51,11 @@ export const duplicate: AnyFault = defineFault<Target>({
     }
   },
   verify: async (site, target) => {
-    const effort = { count: target.pings, intervalSeconds: INTERVAL_SECONDS };
+    const effort = {
+      count: target.pings,
+      intervalSeconds: INTERVAL_SECONDS,
+      waitSeconds: ANSWER_SECONDS,
+    };
     const { sent, duplicates } = await pingFrom(site.host(), target.beyond, effort);
     return duplicates > 0
       ? { saw: `${duplicates} answers to ${sent} pings from ${site.host().name} came once more` }
@@ -65,7 +70,11 @@ export const duplicate: AnyFault = defineFault<Target>({
     }
   },
   verifyHealed: async (site, target) => {
-    const effort = { count: HEALED_PINGS, intervalSeconds: INTERVAL_SECONDS };
+    const effort = {
+      count: HEALED_PINGS,
+      intervalSeconds: INTERVAL_SECONDS,
+      waitSeconds: ANSWER_SECONDS,
+    };
     const { sent, received, duplicates } = await pingFrom(site.host(), target.beyond, effort);
     return received === sent && duplicates === 0
       ? { saw: `each of ${sent} pings was answered once` }
@@ -73,8 +82,9 @@ export const duplicate: AnyFault = defineFault<Target>({
   },
 });
 
-/** A copy is sent like any other packet, through here too: the mark keeps it from being copied again. */
-const COPIED = "0x6475706c";
+/** A copy is sent like any other packet, through here too: the mark keeps it from being copied again. So it does what a wire has carried. */
+export const COPIED_MARK = 0x6475_706c;
+const COPIED: string = `0x${COPIED_MARK.toString(16)}`;
 
 /** The text for `nft -f`. */
 export function copierText(table: string, device: string, percent: number): string {

@@ -1,6 +1,7 @@
 import { type AnyFault, defineFault } from "../fault.ts";
-import { impairing } from "../netem.ts";
+import { answerSeconds, impairing, SEED } from "../impairment.ts";
 import { DIRECTION } from "../packet-filter.ts";
+import { type Decide, MICROSECONDS_PER_MS } from "../wire-fates.ts";
 
 export const jitter: AnyFault = defineFault({
   name: "jitter",
@@ -11,11 +12,13 @@ export const jitter: AnyFault = defineFault({
       value: { kind: "number", min: 10, max: 1000 },
     },
     direction: DIRECTION,
+    seed: SEED,
   },
   ...impairing({
     parameter: "ms",
     words: jitterWords,
-    effort: () => ({ count: 20, intervalSeconds: 0.01, waitSeconds: 10 }),
+    decide: jitterOf,
+    effort: (ms) => ({ count: 20, intervalSeconds: 0.01, waitSeconds: answerSeconds(3 * ms) }),
     shows: ({ roundTripMs }, ms) =>
       roundTripMs !== undefined &&
       roundTripMs.min >= ms &&
@@ -28,4 +31,9 @@ export const jitter: AnyFault = defineFault({
 /** The words after `netem`. Source: tc-netem(8). */
 export function jitterWords(ms: number): string {
   return `delay ${2 * ms}ms ${ms}ms`;
+}
+
+/** Any of these times is as likely as another, as netem has it. */
+export function jitterOf(ms: number): Decide {
+  return (draw) => ({ delayUs: Math.round(ms * MICROSECONDS_PER_MS * (1 + 2 * draw())) });
 }

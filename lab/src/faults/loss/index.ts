@@ -1,6 +1,7 @@
 import { type AnyFault, defineFault } from "../fault.ts";
 import {
   addFilter,
+  ANSWER_SECONDS,
   demandAnswer,
   DIRECTION,
   directionOf,
@@ -49,7 +50,11 @@ export const loss: AnyFault = defineFault<Target>({
   },
   inject: (_site, { plan }) => addFilter(plan),
   verify: async (site, target) => {
-    const effort = { count: target.pings, intervalSeconds: INTERVAL_SECONDS };
+    const effort = {
+      count: target.pings,
+      intervalSeconds: INTERVAL_SECONDS,
+      waitSeconds: ANSWER_SECONDS,
+    };
     const { sent, received } = await pingFrom(site.host(), target.beyond, effort);
     return received < sent
       ? { saw: `${sent - received} of ${sent} pings from ${site.host().name} were lost` }
@@ -57,7 +62,11 @@ export const loss: AnyFault = defineFault<Target>({
   },
   heal: (_site, { plan }) => removeFilter(plan),
   verifyHealed: async (site, target) => {
-    const effort = { count: HEALED_PINGS, intervalSeconds: INTERVAL_SECONDS };
+    const effort = {
+      count: HEALED_PINGS,
+      intervalSeconds: INTERVAL_SECONDS,
+      waitSeconds: ANSWER_SECONDS,
+    };
     const { sent, received } = await pingFrom(site.host(), target.beyond, effort);
     return received === sent ? { saw: `none of ${sent} pings was lost` } : undefined;
   },
