@@ -20,6 +20,11 @@ test("faults without a need want no package, others those of what they need, eac
 
 test("all scenarios together want nothing of a kernel that few have, and what they want can be installed", async () => {
   const needs = new Set((await loadScenarios()).flatMap((scenario) => [...needsOf(scenario)]));
-  expect([...needs].toSorted()).toEqual(["faketime", "packet-filter", "packet-reset"]);
+  expect([...needs].toSorted()).toEqual([
+    "faketime",
+    "impairment",
+    "packet-filter",
+    "packet-reset",
+  ]);
   expect(packagesFor(...needs)).toEqual(["nftables", "faketime"]);
 });

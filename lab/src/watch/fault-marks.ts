@@ -1,5 +1,6 @@
 import type { FaultRequest } from "../lab.ts";
 import type { FaultName } from "../scenario.ts";
+import { LOST_AFTER_MS } from "./witnesses/probe-ledger.ts";
 
 /** What a fault of the lab excuses: until when it keeps a host from what it should do, and which gaps it may make. */
 export interface FaultMark {
@@ -39,6 +40,8 @@ const HINDERED: FaultMark = { lasts: "heal" };
 /** Who has lost its lease cannot have it back before there is room, and is gone for its peers until then. */
 const STORE_FULL: FaultMark = { lasts: "heal", gap: { maxGapMs: 5000, untilEnd: true } };
 const CUT_OFF: FaultMark = { lasts: "heal", gap: { maxGapMs: 2000, untilEnd: true }, deaf: true };
+/** What is late is not lost, as long as nobody takes it for lost; what was on its way at the end may be. */
+const SLOW: FaultMark = { lasts: "heal", gap: { maxGapMs: 1000 }, deaf: true };
 /** A device is back, or a reserved lease is written again. Source: invariants D10, B10. */
 const MADE_ANEW: FaultMark = { lasts: "moment", gap: { maxGapMs: 5000 } };
 
@@ -94,6 +97,7 @@ const MARKS: Readonly<Partial<Record<FaultName, FaultMark>>> = {
   "poison-key": HINDERED,
   "read-only-run": HINDERED,
   "reserve-lease": MADE_ANEW,
+  reorder: SLOW,
   "reset-connections": STORE_AWAY,
   "restart-agent": AGENT_AWAY,
   "rolling-restart": HARMLESS,
@@ -109,5 +113,16 @@ export function markOf({ fault, parameters }: FaultRequest): FaultMark {
   if (fault === "partition" && parameters["from"] === "store") {
     return STORE_AWAY;
   }
+  if (
+    ["delay", "jitter"].includes(fault) &&
+    longestDelayMs(fault, parameters) < LOST_AFTER_MS / 2
+  ) {
+    return SLOW;
+  }
   return Object.entries(MARKS).find(([name]) => name === fault)?.[1] ?? CUT_OFF;
+}
+
+/** Of one frame in one direction, by a fault that delays. */
+function longestDelayMs(fault: string, parameters: FaultRequest["parameters"]): number {
+  return Number(parameters["ms"]) * (fault === "jitter" ? 3 : 1);
 }

@@ -74,6 +74,18 @@ describe("what a fault excuses", () => {
     ).toEqual([]);
   });
 
+  it("of a link that is slow: that its host hears later, and no gap but for what is late enough to be lost", () => {
+    const gaps = (fault: string, ms: string): unknown =>
+      markOf(request(fault, "n1", { ms })).gap?.untilEnd ?? false;
+    expect(markOf(request("delay", "n1", { ms: "200" }))).toMatchObject({
+      lasts: "heal",
+      deaf: true,
+      gap: { maxGapMs: 1000 },
+    });
+    expect([gaps("delay", "499"), gaps("delay", "500")]).toEqual([false, true]);
+    expect([gaps("jitter", "166"), gaps("jitter", "167")]).toEqual([false, true]);
+  });
+
   it("of an agent that is away: until it is started again, and no packet", () => {
     expect(
       said((stage) => {
