@@ -63,12 +63,23 @@ async function putBack(
 ): Promise<void> {
   const { name, mac, mtu, addresses, vxlan } = link;
   const learning = vxlan.learning ? "" : " nolearning";
+  try {
+    await ipBatch(host, [
+      `link add ${name} address ${mac} mtu ${mtu} type vxlan id ${vxlan.id} local ${vxlan.local} dev eth0 dstport ${vxlan.port}${learning}`,
+    ]);
+  } catch (error) {
+    // The agent was first: what is on its device is its own affair.
+    if ((await linkOf(host, name)) !== undefined) {
+      return;
+    }
+    throw error;
+  }
   const on = <T extends { readonly device: string }>(objects: readonly T[]): T[] =>
     objects.filter(({ device }) => device === name);
+  // An agent that finds the device there goes on with it, and may be first with each of these.
   await ipBatch(host, [
-    `link add ${name} address ${mac} mtu ${mtu} type vxlan id ${vxlan.id} local ${vxlan.local} dev eth0 dstport ${vxlan.port}${learning}`,
     `link set ${name} up`,
-    ...addresses.map((address) => `address add ${address} dev ${name}`),
+    ...addresses.map((address) => `address replace ${address} dev ${name}`),
     ...on(kernel.neighbours).map(
       ({ address, mac: lladdr }) =>
         `neighbour replace ${address} lladdr ${lladdr} dev ${name} nud permanent`,
