@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseProbe, parseSent } from "./probe.ts";
+import { parseProbe, parseSent, together } from "./probe.ts";
 
 const answer = (sequence: number): string =>
   `64 bytes from 10.244.2.2: icmp_seq=${sequence} ttl=62 time=0.084 ms\n`;
@@ -10,7 +10,7 @@ test("every number answered: none lost", () => {
   expect(parseProbe(answer(1) + answer(2) + answer(3) + summary(3))).toEqual({
     sent: 3,
     received: 3,
-    longestGapMs: 0,
+    answeredAtMs: [],
   });
 });
 
@@ -18,7 +18,7 @@ test("a number that is missing in between is lost", () => {
   expect(parseProbe(answer(1) + answer(3) + answer(4) + summary(4))).toEqual({
     sent: 4,
     received: 3,
-    longestGapMs: 0,
+    answeredAtMs: [],
   });
 });
 
@@ -31,7 +31,7 @@ test("a duplicate answer hides no loss", () => {
   expect(parseProbe(answer(1) + answer(1) + answer(3) + summary(3))).toEqual({
     sent: 3,
     received: 2,
-    longestGapMs: 0,
+    answeredAtMs: [],
   });
 });
 
@@ -46,10 +46,15 @@ test("numbers that start again after 65,535 are others, also when they come out 
   expect(parseProbe(text + summary(65_540))).toMatchObject({ sent: 65_540, received: 65_540 });
 });
 
-test("the longest gap is that between two answers, whatever their numbers", () => {
+test("the longest gap is that in which none of the pings had an answer, whatever their numbers", () => {
   const at = (seconds: string, sequence: number): string => `[${seconds}] ${answer(sequence)}`;
-  const text = at("1700000000.100000", 1) + at("1700000000.101000", 2) + at("1700000000.351000", 9);
-  expect(parseProbe(text + summary(9))?.longestGapMs).toBeCloseTo(250, 1);
+  const texts = [
+    at("1700000000.100000", 1) + at("1700000000.400000", 2) + summary(2),
+    at("1700000000.110000", 1) + at("1700000000.351000", 9) + summary(9),
+  ];
+  const record = together(texts.flatMap((text) => parseProbe(text) ?? []));
+  expect(record).toMatchObject({ sent: 11, received: 4 });
+  expect(record.longestGapMs).toBeCloseTo(241, 1);
 });
 
 test("the pod's own counters say how many were sent", () => {

@@ -17,7 +17,7 @@ export const hostRebootsWithoutStore: Scenario = {
     { act: "remember-subnets" },
     // Some seconds of peace: peers that have only just come are not yet kept.
     { probe: "start", from: 2, to: 3 },
-    { probe: "stop", packets: 16_000 },
+    { probe: "stop", packets: 10_000 },
     { probe: "start", from: 2, to: 3 },
     { fault: "stop-store" },
     { fault: "reboot-host", node: 1, forMs: 200 },
