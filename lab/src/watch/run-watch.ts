@@ -274,7 +274,8 @@ export class RunWatch {
       return;
     }
     this.#record(sighting);
-    if (sighting.witness === "file") {
+    // Whoever waits for the store's watch has to know soon, and in any case after a second, how far the store is.
+    if (sighting.witness === "file" || sighting.witness === "dump") {
       this.#reader.ask();
     }
     for (const violation of this.#watch.see(sighting)) {

@@ -8,6 +8,7 @@ import {
   laterOn,
   lease,
   nodeJoins,
+  read,
   revision,
 } from "../testing/story.ts";
 
@@ -31,6 +32,9 @@ const storeFault = (at: number, kind: "fault-began" | "fault-ended"): Sighting =
 });
 const left = (at: number): Sighting => ({ witness: "stage", kind: "host-left", at, host: "n3" });
 
+/** The store is asked how far it is, and its watch is there already. */
+const looked = (at: number): Sighting => read(at, 110);
+
 const told = (...more: readonly Sighting[]): readonly string[] =>
   judged(...CLUSTER, ...more).told.filter((line) => line.startsWith("A8"));
 
@@ -38,11 +42,11 @@ describe("A8: who asks for a subnet", () => {
   const LATE = ["A8 asked for a subnet, and had none after 5 s"];
 
   it.each<[string, readonly Sighting[], readonly string[]]>([
-    ["has none in time", [lists(1100), tries(1200), tries(6000), laterOn(6101)], LATE],
-    ["is seen only when it tries to write one", [tries(1200), laterOn(6201)], LATE],
+    ["has none in time", [lists(1100), tries(1200), tries(6000), looked(6101)], LATE],
+    ["is seen only when it tries to write one", [tries(1200), looked(6201)], LATE],
     [
       "has it late",
-      [lists(1100), laterOn(6101), revision(6102, lease(3)), file(6103, 3), laterOn(30_000)],
+      [lists(1100), looked(6101), revision(6102, lease(3)), file(6103, 3), laterOn(30_000)],
       LATE,
     ],
     [
@@ -58,7 +62,7 @@ describe("A8: who asks for a subnet", () => {
         laterOn(8000),
         storeFault(8001, "fault-ended"),
         lists(8300),
-        laterOn(13_301),
+        looked(13_301),
       ],
       LATE,
     ],
@@ -67,23 +71,28 @@ describe("A8: who asks for a subnet", () => {
   });
 
   it.each<[string, readonly Sighting[]]>([
-    ["has it in time", [lists(1100), laterOn(6099), revision(6100, lease(3)), laterOn(20_000)]],
+    ["has it in time", [lists(1100), looked(6100), revision(6101, lease(3)), looked(20_000)]],
+    [
+      "has it in time, of which the watch tells late",
+      [lists(1100), read(6101, 15_000), laterOn(14_000), revision(15_000, lease(3))],
+    ],
+    ["is looked for by nobody", [lists(1100), laterOn(20_000)]],
     [
       "has it before the log tells who asked",
-      [revision(1100, lease(3)), lists(1110), laterOn(20_000)],
+      [revision(1100, lease(3)), lists(1110), looked(20_000)],
     ],
-    ["does not yet ask", [laterOn(20_000)]],
+    ["does not yet ask", [looked(20_000)]],
     [
       "asks while the store is away",
-      [storeFault(1001, "fault-began"), lists(1100), laterOn(20_000)],
+      [storeFault(1001, "fault-began"), lists(1100), looked(20_000)],
     ],
     [
       "is taken away with its host",
-      [lists(1100), left(1200), stage(1201, "agent-ended"), laterOn(20_000)],
+      [lists(1100), left(1200), stage(1201, "agent-ended"), looked(20_000)],
     ],
     [
       "ends with a subnet",
-      [lists(1100), revision(1150, lease(3)), stage(1200, "agent-ended"), laterOn(20_000)],
+      [lists(1100), revision(1150, lease(3)), stage(1200, "agent-ended"), looked(20_000)],
     ],
     [
       "is killed by the lab",
@@ -92,7 +101,7 @@ describe("A8: who asks for a subnet", () => {
         storeFault(1200, "fault-began"),
         stage(1201, "agent-ended"),
         storeFault(1300, "fault-ended"),
-        laterOn(20_000),
+        looked(20_000),
       ],
     ],
   ])("%s, is no violation", (_what, more) => {

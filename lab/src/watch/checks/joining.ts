@@ -1,6 +1,6 @@
 import { STORE_PREFIX } from "../../observe/leases.ts";
 import type { InvariantCheck, Violation } from "../check.ts";
-import type { Sighting } from "../sightings.ts";
+import type { Sighting, StoreRead } from "../sightings.ts";
 import type { World } from "../world.ts";
 
 const LEASES = `${STORE_PREFIX}/subnets`;
@@ -13,8 +13,15 @@ interface Joining {
   askedAt?: number;
 }
 
+/** How far the watch of the store is, and how far the store was when it was asked last. */
+interface StoreSeen {
+  revision: number;
+  read?: StoreRead;
+}
+
 /**
- * Whoever asks gets a subnet, and nobody ends for having lost a race. While a fault hinders a node, or the store, its time does not
+ * Whoever asks gets a subnet, and nobody ends for having lost a race. On a busy machine the watch tells of a lease seconds after it
+ * was taken: who has none is judged when the watch is where the store was after that time. While a fault hinders a node, or the store, its time does not
  * run: it begins anew with the next request.
  */
 export const joinersSucceed: InvariantCheck = {
@@ -24,6 +31,7 @@ export const joinersSucceed: InvariantCheck = {
   open: () => {
     let looked = 0;
     const joining = new Map<string, Joining>();
+    const store: StoreSeen = { revision: 0 };
     const judge = (host: string, one: Joining, at: number, world: World): readonly Violation[] => {
       if (world.leasesOf(host).length > 0) {
         // The store tells of a lease sooner than its log tells who asked for it.
@@ -31,7 +39,7 @@ export const joinersSucceed: InvariantCheck = {
         joining.delete(host);
       } else if (world.isStruck(host)) {
         delete one.askedAt;
-      } else if (at - (one.askedAt ?? at) > ACQUIRED_WITHIN_MS) {
+      } else if (isLate(one, store)) {
         joining.delete(host);
         const seconds = ACQUIRED_WITHIN_MS / 1000;
         return [{ at, host, detail: `asked for a subnet, and had none after ${seconds} s` }];
@@ -43,6 +51,11 @@ export const joinersSucceed: InvariantCheck = {
       isSettled: () => [...joining.values()].every(({ askedAt }) => askedAt === undefined),
       see: (sighting, world) => {
         const { at } = sighting;
+        if (sighting.kind === "revision") {
+          store.revision = sighting.revision;
+        } else if (sighting.kind === "read") {
+          store.read = sighting;
+        }
         if (sighting.kind === "agent-started" && world.leasesOf(sighting.host).length === 0) {
           joining.set(sighting.host, {});
         }
@@ -60,6 +73,16 @@ export const joinersSucceed: InvariantCheck = {
     };
   },
 };
+
+/** Whether it had no lease in the store at a moment after its time. */
+function isLate({ askedAt }: Joining, { revision, read }: StoreSeen): boolean {
+  return (
+    askedAt !== undefined &&
+    read !== undefined &&
+    read.askedAt - askedAt > ACQUIRED_WITHIN_MS &&
+    revision >= read.newest
+  );
+}
 
 /** The host that lists the leases, or writes one. */
 function askingHost(sighting: Sighting, world: World): string | undefined {
