@@ -21,7 +21,7 @@ export const LAB_REQUIREMENTS: readonly Requirement[] = [
   { name: "hostname", what: { program: "hostname" }, packages: ["hostname"] },
 ];
 
-/** For this repository's agent, whose native part is compiled when it is first used. */
+/** For the native part of the lab and of this repository's agent, which is compiled when it is first used. */
 export const COMPILER_REQUIREMENTS: readonly Requirement[] = [
   { name: "cc", what: { program: "cc" }, packages: ["gcc", "libc6-dev"] },
 ];

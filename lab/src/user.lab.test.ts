@@ -1,14 +1,18 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { builtPath } from "linux/addon";
 import { requires } from "linux/testing";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { isRoot } from "./system/machine.ts";
 
 const NOBODY = 65_534;
 const SOURCES = dirname(fileURLToPath(import.meta.url));
+const LINUX = join(SOURCES, "../../linux");
+const HEADERS = "node-api-headers";
 
 /** Where we are not root every other test is this one. Where we are, the tree is copied to where nobody may read it. */
 requires("lab")("a lab of an ordinary user", () => {
@@ -19,6 +23,15 @@ requires("lab")("a lab of an ordinary user", () => {
     chmodSync(home, 0o777);
     cpSync(SOURCES, join(home, "lab/src"), { recursive: true });
     cpSync(join(SOURCES, "../package.json"), join(home, "lab/package.json"));
+    // What the lab asks the kernel by, compiled: who may not write it could not compile it.
+    builtPath();
+    for (const part of ["addon", "build", "package.json", "src"]) {
+      cpSync(join(LINUX, part), join(home, "linux", part), { recursive: true });
+    }
+    mkdirSync(join(home, "node_modules"));
+    symlinkSync("../linux", join(home, "node_modules/linux"));
+    const headers = createRequire(join(LINUX, "package.json")).resolve(`${HEADERS}/package.json`);
+    cpSync(dirname(headers), join(home, "node_modules", HEADERS), { recursive: true });
     cpSync(process.execPath, join(home, "node"), { dereference: true });
     mkdirSync(join(home, "labs"));
     chmodSync(join(home, "labs"), 0o777);

@@ -1,4 +1,4 @@
-import { agentCommandOf, checkAgentHosts } from "../agent-commands.ts";
+import { checkAgentHosts } from "../agent-commands.ts";
 import { LabError } from "../errors.ts";
 import { requirementsOfDriver } from "../hosts/registry.ts";
 import { failedPairs, type Progress, type UpReport } from "../lab.ts";
@@ -89,8 +89,7 @@ export const up: Command = {
       install: !flags.isOn("no-install"),
       requirements: [
         ...LAB_REQUIREMENTS,
-        // Another flanneld brings what it needs with it.
-        ...(runsOwnAgent(options) ? COMPILER_REQUIREMENTS : []),
+        ...COMPILER_REQUIREMENTS,
         ...requirementsOfDriver(options.driver),
       ],
       say: terminal.error,
@@ -148,12 +147,6 @@ function optionsOf(flags: ParsedFlags): LabOptions {
 
 function hostNames(options: LabOptions): readonly string[] {
   return planTopology(options).hosts.map(({ name }) => name);
-}
-
-/** Whether a host of the lab runs this repository's agent. */
-function runsOwnAgent(options: LabOptions): boolean {
-  const own = defaultFlanneld().join(" ");
-  return hostNames(options).some((host) => agentCommandOf(options.agents, host).text === own);
 }
 
 function networkWishesOf(flags: ParsedFlags): NetworkWishes {
