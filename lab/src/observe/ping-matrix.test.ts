@@ -28,6 +28,7 @@ describe("who is asked while a lab comes up", () => {
       expect(new Set(pairs).size).toBe(pairs.length);
       // Both hosts of a pair learn each other, whoever asks; each host and the store know each other, too.
       const acquainted = new Set(pairs.map((pair) => pair.split(" ").toSorted().join(" ")));
+      expect(2 * acquainted.size).toBe(pairs.length);
       expect(2 * (acquainted.size + count)).toBeLessThanOrEqual(1000);
       for (const side of [0, 1]) {
         const counts = Map.groupBy(pairs, (pair) => pair.split(" ")[side]);
