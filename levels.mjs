@@ -6,13 +6,16 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 
 const LEVELS = ["static", "unit", "property", "netns", "store", "lab"];
 /** What reads the code without running it; each counts as one test. */
 const STATIC = [["tsc"], ["oxlint"], ["oxfmt", "--check"], ["knip"]];
 const vitest = join(import.meta.dirname, "node_modules/vitest/vitest.mjs");
 const installer = join(import.meta.dirname, "lab/src/install.ts");
+
+/** What was expected and seen, and where in our own files. */
+const FAILURE_LINES = 8;
 
 const words = process.argv.slice(2);
 const end = words.includes("--") ? words.indexOf("--") : words.length;
@@ -51,6 +54,7 @@ try {
   rmSync(directory, { recursive: true });
 }
 
+printFailures(rows);
 process.stdout.write("\nlevel     passed  failed  skipped  seconds\n");
 for (const row of rows)
   process.stdout.write(
@@ -124,10 +128,32 @@ function read(report) {
       ids: json.testResults.flatMap((file) =>
         file.assertionResults.filter((one) => one.status === "passed").flatMap(idsOf),
       ),
+      failures: json.testResults.flatMap(failuresOf),
     };
   } catch {
-    return { passed: 0, failed: 0, skipped: 0, ids: [] };
+    return { passed: 0, failed: 0, skipped: 0, ids: [], failures: [] };
   }
+}
+
+/** Each failed test of a file, or the file itself where it could not run, with what was said first. */
+function failuresOf({ name, status, message, assertionResults }) {
+  const file = relative(import.meta.dirname, name);
+  const failed = assertionResults.filter((one) => one.status === "failed");
+  if (failed.length === 0) return status === "failed" ? [{ title: file, message }] : [];
+  return failed.map(({ fullName, failureMessages: [first = ""] }) => ({
+    title: `${file}: ${fullName}`,
+    message: first,
+  }));
+}
+
+/** Named once more at the end: a log of thousands of lines is read from there. */
+function printFailures(levelRows) {
+  for (const { level, failures = [] } of levelRows)
+    for (const { title, message } of failures) {
+      const said = message.split("\n").filter((line) => !line.includes("node_modules"));
+      const lines = said.slice(0, FAILURE_LINES);
+      process.stdout.write(`\n✗ ${level} ${title}\n  ${lines.join("\n  ")}\n`);
+    }
 }
 
 /** The ids that a passed test names, in its own title or in that of a group around it: `A1, B3': two nodes …`. */
