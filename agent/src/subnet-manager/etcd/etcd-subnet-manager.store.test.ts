@@ -19,6 +19,9 @@ import {
   valueOf,
 } from "./memory-bench.ts";
 
+/** No subnet that a test writes a peer's lease of. */
+const APART = { 4: cidrOf("10.3.6.0/24") };
+
 requires("etcd")("leases in a real etcd", () => {
   let server: EtcdServer;
   let operator: Etcd3Store;
@@ -158,7 +161,7 @@ requires("etcd")("leases in a real etcd", () => {
   describe("peers", () => {
     test("come and go, and the own lease is none of them", async () => {
       const manager = open();
-      const own = await acquire(manager, "192.0.2.1");
+      const own = await acquire(manager, "192.0.2.1", networkConfig(), APART);
       const sets = follow(manager, own);
       await until(5000, "the first set", () => sets.length > 0);
       const { leaseId } = await operator.grantLease(2);
@@ -170,7 +173,7 @@ requires("etcd")("leases in a real etcd", () => {
 
     test("C3: compaction and a restart of the member lose nothing", async () => {
       const manager = open();
-      const own = await acquire(manager, "192.0.2.1");
+      const own = await acquire(manager, "192.0.2.1", networkConfig(), APART);
       await put("subnets/10.3.30.0-24", valueOf("192.0.2.30"));
       const sets = follow(manager, own);
       await until(5000, "the first set", () => sets.length > 0);
@@ -187,7 +190,7 @@ requires("etcd")("leases in a real etcd", () => {
     test("C3: a deletion made while away, at the very revision that was compacted, is not missed", async () => {
       const clock = new HeldClock();
       const manager = open({ clock });
-      const own = await acquire(manager, "192.0.2.1");
+      const own = await acquire(manager, "192.0.2.1", networkConfig(), APART);
       await put("subnets/10.3.30.0-24", valueOf("192.0.2.30"));
       const sets = follow(manager, own);
       await until(5000, "the first set", () => sets.length > 0);
