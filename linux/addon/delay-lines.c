@@ -4,6 +4,7 @@
  * Source: tuntap.rst, packet(7), linux/if_tun.h, linux/if_packet.h, eventfd(2), sendmmsg(2).
  */
 #include "native.h"
+#include "waiting-frames.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_ether.h>
@@ -31,13 +32,9 @@ static const napi_type_tag LINE_TAG = {0x81e3d60b4c975f2a, 0x3fb8275ce91d04a6};
 #define GROUP_BIT 0x01u
 /* In one system call, and so between two looks at the clock. */
 #define BATCH_FRAMES 64u
-/* What waits at most: 3 s of 20,000 frames a second are 60,000, and as many bytes as 1,500 of each. */
-#define MAX_WAITING_FRAMES 262144u
-#define MAX_WAITING_BYTES (256u << 20)
 /* What is being sent is not to be lost because nobody had taken what was sent before. */
 #define SEND_BUFFER_BYTES (16 << 20)
 #define NO_BIT 0xffffffffu
-#define FIRST_HEAP_FRAMES 1024u
 
 enum line_flags {
     /* Past the queue of the link, and unseen by who captures there. */
@@ -51,13 +48,6 @@ struct fate {
     uint32_t delay_us;
     /* Behind the addresses, modulo how many there are. */
     uint32_t bit;
-};
-
-struct frame {
-    int64_t leaves_ns;
-    uint64_t number;
-    uint32_t length;
-    uint8_t bytes[];
 };
 
 struct line_counts {
@@ -79,11 +69,7 @@ struct delay_line {
     uint32_t flags;
     struct fate *fates;
     size_t fate_count;
-    /* A heap: the next to leave comes first. */
-    struct frame **waiting;
-    size_t waiting_count;
-    size_t waiting_capacity;
-    size_t waiting_bytes;
+    struct waiting_frames waiting;
     struct line_counts counts;
     uint8_t received[MAX_FRAME_BYTES];
 };
@@ -100,53 +86,6 @@ static void count(uint64_t *counter, uint64_t more)
     __atomic_fetch_add(counter, more, __ATOMIC_RELAXED);
 }
 
-/* Of two that leave at one time, the one that came first goes first. */
-static bool is_before(const struct frame *a, const struct frame *b)
-{
-    return a->leaves_ns != b->leaves_ns ? a->leaves_ns < b->leaves_ns : a->number < b->number;
-}
-
-static bool put_frame(struct delay_line *l, struct frame *f)
-{
-    if (l->waiting_count == l->waiting_capacity) {
-        size_t capacity = l->waiting_capacity == 0 ? FIRST_HEAP_FRAMES : 2 * l->waiting_capacity;
-        struct frame **waiting = realloc(l->waiting, capacity * sizeof *waiting);
-        if (waiting == NULL)
-            return false;
-        l->waiting = waiting;
-        l->waiting_capacity = capacity;
-    }
-    size_t at = l->waiting_count++;
-    while (at > 0 && is_before(f, l->waiting[(at - 1) / 2])) {
-        l->waiting[at] = l->waiting[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    l->waiting[at] = f;
-    l->waiting_bytes += f->length;
-    return true;
-}
-
-static struct frame *take_frame(struct delay_line *l)
-{
-    struct frame *first = l->waiting[0];
-    struct frame *last = l->waiting[--l->waiting_count];
-    size_t at = 0;
-    for (;;) {
-        size_t child = 2 * at + 1;
-        if (child >= l->waiting_count)
-            break;
-        if (child + 1 < l->waiting_count && is_before(l->waiting[child + 1], l->waiting[child]))
-            child++;
-        if (!is_before(l->waiting[child], last))
-            break;
-        l->waiting[at] = l->waiting[child];
-        at = child;
-    }
-    l->waiting[at] = last;
-    l->waiting_bytes -= first->length;
-    return first;
-}
-
 /*
  * ARP alone has no checksum: what is wrong in it is believed, and stays wrong long after the line is gone. On a
  * cable that of the frame keeps it out. Source: RFC 826.
@@ -161,9 +100,7 @@ static void keep_frame(struct delay_line *l, uint32_t length)
 {
     uint64_t number = l->counts.received;
     count(&l->counts.received, 1);
-    struct frame *f = NULL;
-    if (l->waiting_count < MAX_WAITING_FRAMES && l->waiting_bytes + length <= MAX_WAITING_BYTES)
-        f = malloc(sizeof *f + length);
+    struct frame *f = has_room(&l->waiting, length) ? malloc(sizeof *f + length) : NULL;
     if (f == NULL) {
         count(&l->counts.dropped, 1);
         return;
@@ -179,7 +116,7 @@ static void keep_frame(struct delay_line *l, uint32_t length)
     }
     if ((l->flags & LINE_GROUP_SOURCE) != 0)
         f->bytes[SOURCE_OFFSET] |= GROUP_BIT;
-    if (!put_frame(l, f)) {
+    if (!put_frame(&l->waiting, f)) {
         free(f);
         count(&l->counts.dropped, 1);
     }
@@ -235,15 +172,20 @@ static void send_frames(struct delay_line *l, struct frame **frames, unsigned to
     }
 }
 
+static bool leaves_until(const struct delay_line *l, int64_t until_ns)
+{
+    const struct frame *next = next_frame(&l->waiting);
+    return next != NULL && next->leaves_ns <= until_ns;
+}
+
 /* Sends what leaves until then, in its order. */
 static void send_until(struct delay_line *l, int64_t until_ns)
 {
-    while (l->waiting_count > 0 && l->waiting[0]->leaves_ns <= until_ns) {
+    while (leaves_until(l, until_ns)) {
         struct frame *batch[BATCH_FRAMES];
         unsigned total = 0;
-        while (total < BATCH_FRAMES && l->waiting_count > 0 &&
-               l->waiting[0]->leaves_ns <= until_ns)
-            batch[total++] = take_frame(l);
+        while (total < BATCH_FRAMES && leaves_until(l, until_ns))
+            batch[total++] = take_frame(&l->waiting);
         send_frames(l, batch, total);
         for (unsigned i = 0; i < total; i++)
             free(batch[i]);
@@ -254,8 +196,9 @@ static void wait_for_work(struct delay_line *l, struct pollfd looks[2])
 {
     struct timespec limit = {0};
     struct timespec *until = NULL;
-    if (l->waiting_count > 0) {
-        int64_t left = l->waiting[0]->leaves_ns - now_ns();
+    const struct frame *next = next_frame(&l->waiting);
+    if (next != NULL) {
+        int64_t left = next->leaves_ns - now_ns();
         left = left < 0 ? 0 : left;
         limit.tv_sec = left / 1000000000;
         limit.tv_nsec = left % 1000000000;
@@ -306,7 +249,7 @@ static void finalize_line(napi_env env, void *data, void *hint)
     (void)hint;
     struct delay_line *l = data;
     close_line(l);
-    free(l->waiting);
+    free(l->waiting.heap);
     free(l->fates);
     free(l);
 }
