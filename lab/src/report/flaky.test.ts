@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { compareRuns } from "./comparison.ts";
-import { parseEventLog } from "./event-log.ts";
 import { formatEvent } from "./event-text.ts";
 import type { RunEvent } from "./events.ts";
 import { formatFlaky } from "./flaky.ts";
@@ -8,10 +7,8 @@ import { formatJUnit } from "./junit.ts";
 import { formatPage } from "./page/page.ts";
 import { tellStory, type Story } from "./story.ts";
 import { formatVerdictLine, openSummary } from "./terminal-summary.ts";
-import { BAD_RUN, BROKEN_SET_UP, GOOD_RUN, logText, STARTED } from "./testing/sample-run.ts";
+import { BAD_RUN, BROKEN_SET_UP, GOOD_RUN, STARTED, storyOf } from "./testing/sample-run.ts";
 
-const storyOf = (events: readonly RunEvent[]): Story =>
-  tellStory(parseEventLog(logText(events), "log"));
 const [good, bad, broken] = [storyOf(GOOD_RUN), storyOf(BAD_RUN), storyOf(BROKEN_SET_UP)];
 const none = tellStory({ events: [], torn: true });
 

@@ -1,5 +1,6 @@
-import { formatEventLine } from "../event-log.ts";
+import { formatEventLine, parseEventLog } from "../event-log.ts";
 import type { RunEvent, RunStarted } from "../events.ts";
+import { tellStory, type Story } from "../story.ts";
 
 /** What a log, a store or a command line may hold against those who show it. */
 export const HOSTILE = `</script><script>alert("1")</script>\u001b[2J\u0000 ]]> & 'x' \u202e \ud800`;
@@ -248,4 +249,9 @@ function probes(
 /** The text of a log. */
 export function logText(events: readonly RunEvent[]): string {
   return events.map(formatEventLine).join("");
+}
+
+/** As its writers get it, out of its log. */
+export function storyOf(events: readonly RunEvent[]): Story {
+  return tellStory(parseEventLog(logText(events), "log"));
 }
