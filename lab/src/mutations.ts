@@ -10,6 +10,7 @@ import type { Expectation, Scenario, Variant } from "./scenario.ts";
 import { fileExists } from "./system/files.ts";
 import { nodeProgram } from "./system/machine.ts";
 import { formatTable } from "./table.ts";
+import { joinWords } from "./words.ts";
 
 export interface LabMutation {
   /** As the mutated agent knows it. */
@@ -192,8 +193,7 @@ function mutantCommand({ name }: LabMutation, program: string): string {
   if (!fileExists(program)) {
     throw new LabError("usage", `lab run: --mutation needs ${program}, which is not there`);
   }
-  const words = [nodeProgram(), program, name];
-  return words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+  return joinWords([nodeProgram(), program, name]);
 }
 
 /** What came of a mutation, in the run that says most. */

@@ -30,6 +30,10 @@ export interface RunRequest {
   /** For bringing the lab up. */
   readonly timeoutSeconds?: number | undefined;
   readonly repetition?: Repetition;
+  /** Of all that the lab leaves to chance. */
+  readonly seed: number;
+  /** The command line that makes the same run again, where one made this. */
+  readonly again?: string;
   /** What is left of a lab whose run did not pass: nothing, the files of its run directory, or all of it, running. */
   readonly leave: "nothing" | "files" | "lab";
   /** A run that is interrupted leaves no lab running. */
@@ -98,7 +102,7 @@ function play(
   { name, runDirectory }: { readonly name: string; readonly runDirectory: string },
 ): Promise<ScenarioResult> {
   const defaults = { flanneld: defaultFlanneld(), workingDirectory: workingDirectory() };
-  const { flanneld, driver, timeoutSeconds, repetition, leave, signal } = request;
+  const { flanneld, driver, timeoutSeconds, repetition, seed, again, leave, signal } = request;
   const agents = parseAgentCommands(flanneld, defaults.flanneld);
   const events: RunEvent[] = [];
   return runScenario(scenario, variant, {
@@ -107,6 +111,8 @@ function play(
       run: name,
       ...(repetition === undefined ? {} : { repetition }),
       ...(driver === undefined ? {} : { driver }),
+      seed,
+      ...(again === undefined ? {} : { again }),
       agent: (host) => agentCommandOf(agents, host).text,
       machine: describeMachine(),
     },

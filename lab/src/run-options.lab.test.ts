@@ -8,6 +8,7 @@ import type { Scenario } from "./scenario.ts";
 import { listDirectory } from "./system/files.ts";
 import { type CommandOutcome, outcomeOf, ROUTE_AGENT, Workplace } from "./testing/command-line.ts";
 import { markedProcesses } from "./testing/leftovers.ts";
+import { splitWords } from "./words.ts";
 
 const PLAIN: Scenario = {
   name: "plain",
@@ -25,6 +26,17 @@ const STUCK: Scenario = {
   steps: [
     { fault: "delete-route", node: 1, peer: 2 },
     { expect: "repaired", withinMs: 200 },
+  ],
+};
+const DRAWN: Scenario = {
+  ...STUCK,
+  name: "drawn",
+  why: "two faults draw before the small agent fails",
+  steps: [
+    { fault: "jitter", node: 1, ms: 10 },
+    { fault: "jitter", node: 2, ms: 10 },
+    { act: "heal" },
+    ...STUCK.steps,
   ],
 };
 const UNREACHED: Scenario = { ...PLAIN, name: "unreached" };
@@ -47,12 +59,20 @@ requires("lab")("lab run, told how", () => {
   const folderIn = ({ stdout }: CommandOutcome): string =>
     /^event logs: (.*)$/m.exec(stdout)?.[1] ?? "";
 
+  /** What the faults of each run hit and drew from. */
+  const injectedIn = (outcome: CommandOutcome): readonly (readonly string[])[] =>
+    findEventLogs(folderIn(outcome)).map((log) =>
+      readEventLog(log).events.flatMap((event) =>
+        event.type === "fault-injected" ? [`${event.name} ${event.target}`] : [],
+      ),
+    );
+
   beforeAll(() => {
     workplace = new Workplace();
     scenarios = file("told.scenario.ts");
     writeFileSync(
       scenarios,
-      `export const [a, b, c] = ${JSON.stringify([PLAIN, STUCK, UNREACHED])};`,
+      `export const [a, b, c, d] = ${JSON.stringify([PLAIN, STUCK, UNREACHED, DRAWN])};`,
     );
   });
   afterEach(async () => {
@@ -75,7 +95,7 @@ requires("lab")("lab run, told how", () => {
     const { exitCode, stdout } = await run("--list", "--json");
     expect(exitCode).toBe(0);
     const listed = JSON.parse(stdout) as readonly { readonly name: string }[];
-    const own = [PLAIN, STUCK, UNREACHED].map(({ name }) => name);
+    const own = [PLAIN, STUCK, UNREACHED, DRAWN].map(({ name }) => name);
     expect(listed.map(({ name }) => name)).toEqual(own.toSorted());
     expect((await run("link-flaps", "--list")).stdout).toMatch(/^link-flaps /);
   });
@@ -139,6 +159,27 @@ requires("lab")("lab run, told how", () => {
     expect(read("twice.xml")).toContain(flaky);
     expect((await workplace.run("report", folderIn(outcome))).stdout).toContain(flaky);
     expect(labsLeft()).toEqual([]);
+  });
+
+  it("draws from its seed, the next one each time, and says how a run is had again", async () => {
+    const words = ["drawn", "--seed", "7", "--repeat", "2", "--flanneld", ROUTE_AGENT];
+    const both = await run(...words);
+    expect(both).toMatchObject({ exitCode: 1, stderr: "" });
+    expect(both.stdout.match(/^\[=\] .*$/gm)).toEqual([
+      "[=] drawn (host-gw v4, 1 segment) 1/2 seed 7",
+      "[=] drawn (host-gw v4, 1 segment) 2/2 seed 8",
+    ]);
+    const [first, second] = injectedIn(both);
+    expect(first).toHaveLength(3);
+    expect(new Set([first, second].flatMap((faults) => faults?.slice(0, 2))).size).toBe(4);
+
+    const [, again = ""] = both.stdout.match(/(?<=^ {4}again: ).*$/gm) ?? [];
+    const [manager, lab, ...argv] = splitWords(again);
+    expect([manager, lab]).toEqual(["pnpm", "lab"]);
+    const once = await workplace.run(...argv);
+    expect(once.stdout).toContain("[=] drawn (host-gw v4, 1 segment) seed 8\n");
+    expect(once.stdout).toContain(`\n    again: ${again}\n`);
+    expect(injectedIn(once)).toEqual([second]);
   });
 
   it("makes several runs at a time, the longest first, and tells of each in one piece and of all in their order", async () => {

@@ -33,6 +33,9 @@ export interface RunFacts {
   readonly agent: string | ((host: string) => string);
   /** Which one of how many that are all the same; absent where there is only one. */
   readonly repetition?: Repetition;
+  readonly seed: number;
+  /** The command line that makes the same run again, where one made this. */
+  readonly again?: string;
   /** What hosts are made of, where it is not namespaces. */
   readonly driver?: string;
   readonly machine: MachineFacts;
@@ -80,6 +83,8 @@ export class ScenarioLog {
       run: facts.run,
       ...(facts.repetition === undefined ? {} : { repetition: facts.repetition }),
       ...(facts.driver === undefined ? {} : { driver: facts.driver }),
+      seed: facts.seed,
+      ...(facts.again === undefined ? {} : { again: facts.again }),
       watched: isWatched ? checksFor(factsOfVariant(variant)).map(({ id }) => id) : [],
       scenario: { name, why, invariants, steps: scenario.steps.map(stepFacts) },
       variant: { backend: variant.backend, family: variant.family, text: formatVariant(variant) },

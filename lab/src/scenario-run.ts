@@ -6,6 +6,7 @@ import type { RunEvent } from "./report/events.ts";
 import { checkScenario } from "./scenario-check.ts";
 import { LabFollower, type RunFacts, ScenarioLog, WatchedRun } from "./scenario-log.ts";
 import type { ScenarioResult, StepResult } from "./scenario-result.ts";
+import { withSeeds } from "./scenario-seeds.ts";
 import { ScenarioStage } from "./scenario-stage.ts";
 import type { Scenario, Step, Variant } from "./scenario.ts";
 import type { Clock } from "./system/clock.ts";
@@ -38,11 +39,12 @@ const HEAL: Step = { act: "heal" };
  * @throws LabError "usage" for a scenario that cannot be acted out
  */
 export async function runScenario(
-  scenario: Scenario,
+  asked: Scenario,
   variant: Variant,
   deps: ScenarioDeps,
 ): Promise<ScenarioResult> {
-  checkScenario(scenario);
+  checkScenario(asked);
+  const scenario = withSeeds(asked, deps.facts.seed);
   const { clock, append = () => undefined } = deps;
   const startedMs = clock.nowMs();
   const log = new ScenarioLog(clock, append);

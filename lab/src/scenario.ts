@@ -113,6 +113,7 @@ export type Fault =
       readonly node: number;
       readonly percent: number;
       readonly direction?: FlowDirection;
+      /** Unless it is said it comes from the seed of the run and the number of the step. */
       readonly seed?: number;
     }
   | {
@@ -140,6 +141,7 @@ export type Fault =
       readonly node: number;
       readonly ms: number;
       readonly direction?: FlowDirection;
+      /** Unless it is said it comes from the seed of the run and the number of the step. */
       readonly seed?: number;
     }
   | { readonly fault: "reset-connections"; readonly node: number }

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { DEFAULT_SEED } from "./faults/seeds.ts";
 import { runOne } from "./run-one.ts";
 import { formatResult, formatVariant } from "./scenario-text.ts";
 import { loadScenarios } from "./system/scenario-files.ts";
@@ -26,6 +27,7 @@ requires("lab", "vxlan")("scenarios against this repository's agent", () => {
         const result = await runOne(scenario, variant, {
           number,
           flanneld: [],
+          seed: DEFAULT_SEED,
           leave: "nothing",
           signal,
           watchFolder: join(folder, String(number)),

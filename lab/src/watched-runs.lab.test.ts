@@ -73,7 +73,7 @@ requires("lab", "vxlan")("a run is judged by its witnesses", () => {
     const defaults = { flanneld: defaultFlanneld(), workingDirectory: workingDirectory() };
     await runScenario(SCENARIO, variant, {
       clock: systemClock,
-      facts: { run: name, agent: flanneld ?? "ours", machine: describeMachine() },
+      facts: { run: name, agent: flanneld ?? "ours", seed: 1, machine: describeMachine() },
       watchFolder: folder,
       append: (event) => {
         log.append(event);

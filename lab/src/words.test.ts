@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { splitWords } from "./words.ts";
+import { joinWords, splitWords } from "./words.ts";
 
 describe("splitting a command line", () => {
   it.each([
@@ -18,5 +18,26 @@ describe("splitting a command line", () => {
 
   it.each([`a "b`, `a 'b`, "a \\", `"a\\"`])("refuses %j", (text) => {
     expect(() => splitWords(text)).toThrow("not closed");
+  });
+});
+
+describe("joining words", () => {
+  it("quotes those that need it, so that the same words come out again", () => {
+    const words = [
+      "run",
+      "--flanneld",
+      "n*=node 'a b'",
+      "$HOME",
+      "",
+      "x/y.ts",
+      `"`,
+      "\\",
+      "a\nb",
+      "~",
+    ];
+    const text = joinWords(words);
+    expect(text).toBe(String.raw`run --flanneld 'n*=node '\''a b'\''' '$HOME' '' x/y.ts '"' '\' 'a
+b' '~'`);
+    expect(splitWords(text)).toEqual(words);
   });
 });

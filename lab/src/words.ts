@@ -2,6 +2,9 @@ import { LabError } from "./errors.ts";
 
 const WORD_PART = /"((?:[^"\\]|\\.)*)"|'([^']*)'|\\(.)|([^\s"'\\]+)|(\s+)/gsu;
 
+/** Means nothing but itself in any place of a command line. */
+const PLAIN_WORD = /^[\w./:@%+,-]+$/u;
+
 /**
  * Splits a command line into words as sh(1) does: blanks separate, quotes and backslashes protect. Nothing is expanded.
  * @throws LabError "usage" for a quote that is not closed
@@ -29,4 +32,11 @@ export function splitWords(text: string): string[] {
     throw new LabError("usage", `a quote or backslash is not closed in: ${text}`);
   }
   return word === undefined ? words : [...words, word];
+}
+
+/** A command line that sh(1), and `splitWords`, take for these words. */
+export function joinWords(words: readonly string[]): string {
+  return words
+    .map((word) => (PLAIN_WORD.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`))
+    .join(" ");
 }

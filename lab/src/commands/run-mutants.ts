@@ -21,7 +21,8 @@ export async function runMutants(
   const results: MutantResult[] = [];
   for (const { mutation, runs, flanneld, timeoutSeconds } of mutants) {
     const stories: Story[] = [];
-    const own = { flanneld: [flanneld], folder: join(suite.folder, mutation.name), stories };
+    const again = [...suite.again, "--mutation", mutation.name];
+    const own = { flanneld: [flanneld], again, folder: join(suite.folder, mutation.name), stories };
     try {
       const runsBefore = results.length;
       const done = await runAll(runs, { ...suite, ...own, timeoutSeconds, runsBefore });

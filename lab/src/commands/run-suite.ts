@@ -7,6 +7,7 @@ import { formatVerdictLine, openSummary } from "../report/terminal-summary.ts";
 import { type RunRequest, type RunResult, runOne } from "../run-one.ts";
 import type { Scenario, Variant } from "../scenario.ts";
 import { interruptSignal, type Terminal } from "../system/terminal.ts";
+import { joinWords } from "../words.ts";
 
 /** A scenario and those of its variants that are to be run. */
 export interface Choice {
@@ -21,8 +22,12 @@ export interface Suite extends Pick<
 > {
   /** Runs of this process before these. */
   readonly runsBefore?: number;
-  /** How often each variant is run. */
+  /** How often each variant is run; each time with the next seed, so that each can be had again alone. */
   readonly repeat: number;
+  /** Of each variant's first run. */
+  readonly seed: number;
+  /** What the command line that makes one of the runs again says beside scenario, variant and seed. */
+  readonly again: readonly string[];
   /** How many runs are made at a time. */
   readonly jobs: number;
   readonly terminal: Terminal;
@@ -37,6 +42,7 @@ export interface Suite extends Pick<
 /** A run's result, and where its event log is. */
 export interface LoggedResult extends RunResult {
   readonly repetition?: Repetition;
+  readonly seed: number;
   readonly log: string;
 }
 
@@ -50,6 +56,7 @@ interface Job {
   readonly scenario: Scenario;
   readonly variant: Variant;
   readonly repetition?: Repetition;
+  readonly seed: number;
 }
 
 /**
@@ -58,7 +65,7 @@ interface Job {
  * @throws LabError "interrupted"
  */
 export async function runAll(choices: readonly Choice[], suite: Suite): Promise<SuiteResult> {
-  const jobs = jobsOf(choices, suite.repeat);
+  const jobs = jobsOf(choices, suite);
   const waiting = suite.jobs === 1 ? [...jobs] : longestFirst(jobs);
   const interrupt = interruptSignal();
   const runs = new Map<Job, BegunRun>();
@@ -106,12 +113,13 @@ interface BegunRun {
   result?: LoggedResult;
 }
 
-function jobsOf(choices: readonly Choice[], repeat: number): Job[] {
+function jobsOf(choices: readonly Choice[], { repeat, seed }: Suite): Job[] {
   return choices.flatMap(({ scenario, variants }) =>
     variants.flatMap((variant) =>
       Array.from({ length: repeat }, (_, index) => ({
         scenario,
         variant,
+        seed: seed + index,
         ...(repeat === 1 ? {} : { repetition: { number: index + 1, of: repeat } }),
       })),
     ),
@@ -129,11 +137,12 @@ function longestFirst(jobs: readonly Job[]): Job[] {
 }
 
 async function runLogged(
-  { scenario, variant, repetition }: Job,
-  { flanneld, driver, timeoutSeconds, leave, jobs, terminal, isQuiet, folder }: Suite,
+  job: Job,
+  { flanneld, driver, timeoutSeconds, leave, jobs, terminal, isQuiet, folder, again }: Suite,
   { number, signal }: Pick<RunRequest, "number" | "signal">,
   stories: Story[],
 ): Promise<LoggedResult> {
+  const { scenario, variant, repetition, seed } = job;
   const style = { colour: terminal.isInteractive };
   const lines: string[] = [];
   // What several runs say while they go on would not be told apart: each is told of at its end.
@@ -150,6 +159,8 @@ async function runLogged(
       ...(driver === undefined ? {} : { driver }),
       timeoutSeconds,
       ...ofMany,
+      seed,
+      again: commandOf(job, again),
       leave,
       signal,
       watchFolder,
@@ -157,7 +168,7 @@ async function runLogged(
         log.append(event);
       },
     });
-    return { ...result, ...ofMany, log: log.file };
+    return { ...result, ...ofMany, seed, log: log.file };
   } finally {
     const told = readStories(log.file);
     stories.push(...told);
@@ -166,6 +177,12 @@ async function runLogged(
       terminal.out(lines.join(""));
     }
   }
+}
+
+/** Makes the run again alone, as far as backend and families tell its variant from the others of its scenario. */
+function commandOf({ scenario, variant, seed }: Job, more: readonly string[]): string {
+  const which = [scenario.name, "--backend", variant.backend, "--family", variant.family];
+  return joinWords(["pnpm", "lab", "run", ...which, ...more, "--seed", String(seed)]);
 }
 
 /** How to look at a lab that was left up, and how to end it. */

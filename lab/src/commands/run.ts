@@ -19,6 +19,7 @@ import { formatTotals } from "../report/terminal-summary.ts";
 import { exitCodeOfRuns } from "../report/verdict.ts";
 import { COMPILER_REQUIREMENTS, ensureRequirements, LAB_REQUIREMENTS } from "../requirements.ts";
 import type { RunRequest } from "../run-one.ts";
+import { DEFAULT_SEED, MAX_SEED } from "../faults/seeds.ts";
 import { requirementsOfNeeds } from "../faults/need-requirements.ts";
 import { checkScenario, hostsOf, needsOf } from "../scenario-check.ts";
 import { formatVariant } from "../scenario-text.ts";
@@ -59,7 +60,12 @@ export const run: Command = {
     repeat: {
       type: "string",
       value: "N",
-      help: "run each variant N times, and say which did not come to the same verdict each time",
+      help: "run each variant N times, each with the next seed, and say which did not come to the same verdict each time",
+    },
+    seed: {
+      type: "string",
+      value: "N",
+      help: `of what faults leave to chance: the same seed does the same (default ${DEFAULT_SEED})`,
     },
     jobs: {
       type: "string",
@@ -104,6 +110,7 @@ export const run: Command = {
     const mutants = chooseMutants(scenarios, flags, chooseNamed);
     const chosen = mutants?.flatMap(({ runs }) => runs) ?? chooseNamed(scenarios, flags);
     const repeat = countOf(flags, "repeat", 1, MAX_REPEAT);
+    const seed = seedOf(flags, repeat);
     const jobs = countOf(flags, "jobs", defaultJobs(), MAX_JOBS);
     const driver = driverOf(flags);
     checkChosen(chosen, parseAgentCommands(flags.texts("flanneld"), defaultFlanneld()));
@@ -123,6 +130,8 @@ export const run: Command = {
         ...(driver === undefined ? {} : { driver }),
         leave: leaveOf(flags),
         repeat,
+        seed,
+        again: wordsOfAgain(flags),
         jobs,
         terminal,
         isQuiet,
@@ -162,6 +171,30 @@ function countOf(flags: ParsedFlags, flag: string, fallback: number, max: number
     throw new LabError("usage", `--${flag} wants a whole number from 1 to ${max}`);
   }
   return count;
+}
+
+/** Of the first of so many runs. @throws LabError "usage" where one of them would have none */
+function seedOf(flags: ParsedFlags, repeat: number): number {
+  const text = flags.text("seed") ?? String(DEFAULT_SEED);
+  const most = MAX_SEED - repeat + 1;
+  if (!/^\d{1,10}$/.test(text) || Number(text) > most) {
+    const why = repeat === 1 ? "" : `: each of ${repeat} runs has the next`;
+    throw new LabError(
+      "usage",
+      `--seed wants a whole number from 0 to ${most}, not "${text}"${why}`,
+    );
+  }
+  return Number(text);
+}
+
+/** What makes a run what it is, beside its scenario, variant and seed. */
+function wordsOfAgain(flags: ParsedFlags): readonly string[] {
+  return [
+    ...flags.positionals.filter(isScenarioFile),
+    ...["driver", "flanneld"].flatMap((flag) =>
+      flags.texts(flag).flatMap((text) => [`--${flag}`, text]),
+    ),
+  ];
 }
 
 /** Two labs that share a core delay each other's packets and repairs, which the scenarios measure. */

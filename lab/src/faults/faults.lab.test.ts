@@ -30,7 +30,7 @@ import { jitterWords } from "./jitter/index.ts";
 import { reorderWords } from "./reorder/index.ts";
 
 const SOON_MS = 20_000;
-const FACTS = { run: "x", agent: "route-agent", machine: describeMachine() };
+const FACTS = { run: "x", agent: "route-agent", seed: 1, machine: describeMachine() };
 const VARIANT: Variant = { backend: "vxlan", family: "dual", segments: 1 };
 
 requires("lab", "vxlan")("faults", () => {

@@ -3,7 +3,7 @@ import type { LabHost } from "../hosts/host.ts";
 import { environmentVariable } from "../system/machine.ts";
 import { run } from "../system/processes.ts";
 import { addQueue, demandNoQueue, egressesOf, removeQueue } from "./egress.ts";
-import type { FaultDefinition, FaultSite, Parameter, Sighting } from "./fault.ts";
+import type { FaultDefinition, FaultSite, Sighting } from "./fault.ts";
 import {
   ANSWER_SECONDS,
   demandAnswer,
@@ -48,13 +48,6 @@ interface Impairment {
 }
 
 type ImpairmentFault = FaultDefinition<ImpairmentTarget>;
-
-/** Of a fault that leaves something to chance. */
-export const SEED: Parameter = {
-  help: "of the userspace wire's choices, which are the same for the same seed; netem has its own (default 1)",
-  byDefault: "1",
-  value: { kind: "number", min: 0, max: 2_147_483_647 },
-};
 
 /** For sh(1), in a network namespace of its own: whether the kernel has netem. */
 export const NETEM_TRIAL = "ip link set lo up && tc qdisc add dev lo root netem delay 1ms";

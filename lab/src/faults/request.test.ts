@@ -36,6 +36,10 @@ test.each([
     { fault: "loss", host: "n1", parameters: { percent: "5", toString: "x" } },
     "takes no --toString",
   ],
+  [
+    { fault: "jitter", host: "n1", parameters: { ms: "30", seed: "2147483648" } },
+    "--seed wants a whole number from 0 to 2147483647",
+  ],
   [{ fault: "clock-jump", host: "n1", parameters: { by: "hour" } }, "--by wants a time"],
   [{ fault: "clock-jump", host: "n1", parameters: { by: "1s" } }, "--by can be from 60000 ms"],
 ])("a request that cannot be is refused: %j", (request, message) => {

@@ -105,7 +105,7 @@ function checkValue(fault: AnyFault, name: string, { value }: Parameter, text: s
       }
       return;
     case "number":
-      if (!/^\d{1,9}$/.test(text) || Number(text) < value.min || Number(text) > value.max) {
+      if (!/^\d{1,10}$/.test(text) || Number(text) < value.min || Number(text) > value.max) {
         throw usage(
           fault,
           `--${name} wants a whole number from ${value.min} to ${value.max}, not "${text}"`,

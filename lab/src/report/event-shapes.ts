@@ -20,6 +20,7 @@ export const EVENT_SHAPES: EventShapes = {
     repetition: optional(members({ number: count, of: count })),
     driver: optional(text),
     seed: optional(count),
+    again: optional(text),
     watched: texts,
     scenario: members<EventOf<"run-started">["scenario"]>({
       name: text,

@@ -48,8 +48,10 @@ export interface RunStarted extends Timed {
   readonly repetition?: Repetition;
   /** What `--driver` said that hosts are; absent where it was not given: namespaces. */
   readonly driver?: string;
-  /** Absent where chance has no part. */
+  /** Of what the lab itself leaves to chance; absent in logs of before runs had one. */
   readonly seed?: number;
+  /** The command line that makes the same run again; absent where none made this one. */
+  readonly again?: string;
   /** Ids of the invariants that witnesses watch while the run goes on; empty: its expectations alone speak. */
   readonly watched: readonly string[];
   readonly scenario: ScenarioFacts;

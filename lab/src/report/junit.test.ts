@@ -13,6 +13,9 @@ describe("JUnit XML", () => {
       "<?xml version="1.0" encoding="UTF-8"?>
       <testsuites name="lab">
       <testsuite name="node-joins-and-leaves" tests="4" failures="0" errors="0" skipped="0" time="5.000">
+      <properties>
+      <property name="seed of vxlan dual, 2 segments" value="42"/>
+      </properties>
       <testcase name="vxlan dual, 2 segments" classname="lab" time="5.000"/>
       <testcase name="vxlan dual, 2 segments: A1" classname="lab" time="0.000"/>
       <testcase name="vxlan dual, 2 segments: D1" classname="lab" time="0.000"/>
@@ -29,6 +32,10 @@ describe("JUnit XML", () => {
       "<?xml version="1.0" encoding="UTF-8"?>
       <testsuites name="lab">
       <testsuite name="node-joins-and-leaves" tests="9" failures="2" errors="6" skipped="0" time="5.910">
+      <properties>
+      <property name="seed of vxlan dual, 2 segments" value="42"/>
+      <property name="seed of vxlan dual, 2 segments" value="42"/>
+      </properties>
       <testcase name="vxlan dual, 2 segments" classname="lab" time="5.000">
       <failure message="A4 on n2: /coreos.com/network/subnets/10.244.7.0-24: owner changed without a delete, &lt;/script&gt;&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;\\u{1b}[2J\\u{0} ]]&gt; &amp; &#39;x&#39; \\u{202e} �" type="fail">A4 on n2: /coreos.com/network/subnets/10.244.7.0-24: owner changed without a delete, &lt;/script&gt;&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;\\u{1b}[2J\\u{0} ]]&gt; &amp; &#39;x&#39; \\u{202e} �
       kernel-equals-leases not within 2500 ms
@@ -38,6 +45,7 @@ describe("JUnit XML", () => {
       D5 was not checked
       D1 could not be looked at: it was never quiet
       &lt;/script&gt;&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;\\u{1b}[2J\\u{0} ]]&gt; &amp; &#39;x&#39; \\u{202e} �
+      again: pnpm lab run node-joins-and-leaves --flanneld &#39;flanneld --a&#39; --seed 42
       </failure>
       </testcase>
       <testcase name="vxlan dual, 2 segments: A1" classname="lab" time="0.000"/>
@@ -60,6 +68,7 @@ describe("JUnit XML", () => {
       D1 was not checked
       D5 was not checked
       no space left on device
+      again: pnpm lab run node-joins-and-leaves --flanneld &#39;flanneld --a&#39; --seed 42
       </error>
       </testcase>
       <testcase name="vxlan dual, 2 segments: A1" classname="lab" time="0.000">

@@ -1,7 +1,7 @@
 import type { Verdict } from "./events.ts";
 import { escapeCut } from "./markup.ts";
 import { flakyLines } from "./flaky.ts";
-import { invariantVerdicts, repetitionText, type Story } from "./story.ts";
+import { commandAgain, invariantVerdicts, repetitionText, type Story } from "./story.ts";
 
 interface Case {
   readonly name: string;
@@ -28,6 +28,7 @@ export function formatJUnit(stories: readonly Story[]): string {
     const cases = runs.length === 0 ? [NO_RUN] : runs.flatMap(casesOf);
     const flaky = flakyLines(runs).map((line) => `${escapeCut(line)}\n`);
     return element("testsuite", { name, ...countsOf(cases) }, [
+      ...propertiesOf(runs),
       ...cases.map(formatCase),
       ...(flaky.length === 0 ? [] : [element("system-out", {}, flaky)]),
     ]);
@@ -43,16 +44,33 @@ const NO_RUN: Case = {
   details: [],
 };
 
+/** Of the suite, which tells its runs apart by their names: a case has none in the schema. */
+function propertiesOf(runs: readonly Story[]): readonly string[] {
+  const properties = runs.flatMap((story) => {
+    const { seed } = story.started ?? {};
+    const name = `seed of ${nameOf(story)}`;
+    return seed === undefined ? [] : [element("property", { name, value: String(seed) }, [])];
+  });
+  return properties.length === 0 ? [] : [element("properties", {}, properties)];
+}
+
+function nameOf({ started }: Story): string {
+  return started === undefined ? "unknown variant" : started.variant.text + repetitionText(started);
+}
+
 function casesOf(story: Story): readonly Case[] {
-  const { started, judgement, broke } = story;
-  const variant =
-    started === undefined ? "unknown variant" : started.variant.text + repetitionText(started);
+  const { judgement, broke } = story;
+  const variant = nameOf(story);
   const run: Case = {
     name: variant,
     seconds: story.endMs / 1000,
     verdict: judgement.verdict,
     message: judgement.reasons[0] ?? broke?.message ?? "",
-    details: [...judgement.reasons, ...(broke?.details ?? [])],
+    details: [
+      ...judgement.reasons,
+      ...(broke?.details ?? []),
+      ...commandAgain(story).map((command) => `again: ${command}`),
+    ],
   };
   const invariants = [...invariantVerdicts(story)].map(([id, verdict]): Case => {
     const said = story.violations.filter((violation) => violation.id === id);

@@ -123,6 +123,12 @@ export function repetitionText({ repetition }: RunStarted): string {
   return repetition === undefined ? "" : ` ${repetition.number}/${repetition.of}`;
 }
 
+/** The command line that makes a run again which did not pass; none where it passed, or its log has none. */
+export function commandAgain({ started, judgement }: Story): readonly string[] {
+  const { again } = started ?? {};
+  return judgement.verdict === "pass" || again === undefined ? [] : [again];
+}
+
 /** The hosts of each agent; an agent is what it says of itself, as `words` puts it. */
 export function hostsByAgent(
   agents: readonly AgentFacts[],

@@ -71,6 +71,7 @@ describe("the terminal summary", () => {
           the lab broke: no </script><script>alert("1")</script>\\u{1b}[2J\\u{0} ]]> & 'x' \\u{202e} �
           D5 was not checked
           D1 could not be looked at: it was never quiet
+          again: pnpm lab run node-joins-and-leaves --flanneld 'flanneld --a' --seed 42
       "
     `);
     expect(text).not.toMatch(UNWRITABLE);

@@ -2,6 +2,7 @@ import type { RunEvent, RunStarted, StepFacts, Verdict } from "./events.ts";
 import { isPacketFile } from "../watch/pcapng.ts";
 import { plainLine } from "./markup.ts";
 import {
+  commandAgain,
   hostsByAgent,
   longestGap,
   repetitionText,
@@ -92,7 +93,9 @@ export function formatVerdictLine(story: Story, style: SummaryStyle): string {
   const head = `${mark(verdict, style)} ${verdict} ${plainLine(titleOf(story))} ${seconds(story.endMs)}`;
   const shown = reasons.slice(0, MAX_DETAILS).map((reason) => `    ${plainLine(reason)}`);
   const more = reasons.length > MAX_DETAILS ? [`    and ${reasons.length - MAX_DETAILS} more`] : [];
-  return `${[[head, ...beside.map(plainLine)].join(" · "), ...shown, ...more].join("\n")}\n`;
+  const again = commandAgain(story).map((command) => `    again: ${plainLine(command)}`);
+  const lines = [[head, ...beside.map(plainLine)].join(" · "), ...shown, ...more, ...again];
+  return `${lines.join("\n")}\n`;
 }
 
 /** The last line of several runs. */

@@ -1,6 +1,7 @@
 import { type AnyFault, defineFault } from "../fault.ts";
-import { enoughFor, impairing, SEED } from "../impairment.ts";
+import { enoughFor, impairing } from "../impairment.ts";
 import { DIRECTION, type PingEffort } from "../packet-filter.ts";
+import { SEED } from "../seeds.ts";
 import { type Decide, bitOf } from "../wire-fates.ts";
 
 export const corrupt: AnyFault = defineFault({

@@ -1,6 +1,7 @@
 import { type AnyFault, defineFault } from "../fault.ts";
-import { answerSeconds, impairing, SEED } from "../impairment.ts";
+import { answerSeconds, impairing } from "../impairment.ts";
 import { DIRECTION } from "../packet-filter.ts";
+import { SEED } from "../seeds.ts";
 import { type Decide, MICROSECONDS_PER_MS } from "../wire-fates.ts";
 
 export const jitter: AnyFault = defineFault({

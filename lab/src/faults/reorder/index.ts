@@ -1,6 +1,7 @@
 import { type AnyFault, defineFault } from "../fault.ts";
-import { enoughFor, impairing, SEED } from "../impairment.ts";
+import { enoughFor, impairing } from "../impairment.ts";
 import { DIRECTION } from "../packet-filter.ts";
+import { SEED } from "../seeds.ts";
 import { type Decide, MICROSECONDS_PER_MS } from "../wire-fates.ts";
 
 /** Ten times as long as pings follow each other: those that are not delayed overtake some. */

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires } from "linux/testing";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { DEFAULT_SEED } from "../../faults/seeds.ts";
 import { launchLab } from "../../launch.ts";
 import { labOptions } from "../../options.ts";
 import { runOne } from "../../run-one.ts";
@@ -185,6 +186,7 @@ requires(
       number: 9000,
       driver: "container",
       flanneld: [],
+      seed: DEFAULT_SEED,
       leave: "nothing",
       signal: new AbortController().signal,
       watchFolder: join(place.scratch, name),

@@ -1,6 +1,6 @@
 import { join, relative } from "node:path";
 import { escapeCut, escapeMarkup } from "../markup.ts";
-import { hostsByAgent, invariantVerdicts, type Story, titleOf } from "../story.ts";
+import { commandAgain, hostsByAgent, invariantVerdicts, type Story, titleOf } from "../story.ts";
 import { drawGaps, drawLeases, drawTimeline } from "./run-drawings.ts";
 import { drawTopology } from "./topology-drawing.ts";
 
@@ -50,7 +50,8 @@ function reasonsOf({ judgement, broke, torn, started }: Story): readonly string[
   ];
 }
 
-function factsOf({ started, endMs }: Story): string {
+function factsOf(story: Story): string {
+  const { started, endMs } = story;
   if (started === undefined) {
     return "";
   }
@@ -64,6 +65,7 @@ function factsOf({ started, endMs }: Story): string {
     ["took", `${(endMs / 1000).toFixed(1)} s`],
     ...(started.driver === undefined ? [] : [["hosts", started.driver] as const]),
     ...(started.seed === undefined ? [] : [["seed", String(started.seed)] as const]),
+    ...commandAgain(story).map((command) => ["again", command] as const),
     ["stands for", started.scenario.invariants.join(" ") || "no invariant"],
     ["watched", started.watched.join(" ") || "no invariant: the expectations alone speak"],
     ...[...agents].map(([words, hosts]) => [`agent of ${hosts.join(" ")}`, words] as const),

@@ -13,6 +13,7 @@ export const STARTED: RunStarted = {
   wallClock: "2026-01-02T03:04:05.678Z",
   run: "run-1",
   seed: 42,
+  again: "pnpm lab run node-joins-and-leaves --flanneld 'flanneld --a' --seed 42",
   watched: ["A1", "D1", "D5"],
   scenario: {
     name: "node-joins-and-leaves",
