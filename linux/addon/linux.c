@@ -8,6 +8,7 @@ NAPI_MODULE_INIT()
         napi_callback call;
     } functions[] = {
         {"openSocket", js_open_socket},           {"closeSocket", js_close_socket},
+        {"socketPort", js_socket_port},
         {"exchange", js_exchange},                {"exchangeSync", js_exchange_sync},
         {"openReader", js_open_reader},           {"takeEvents", js_take_events},
         {"closeReader", js_close_reader},         {"createNamespace", js_create_namespace},

@@ -64,6 +64,7 @@ bool read_path(napi_env env, napi_value value, char *path, bool *given);
 
 /* What JavaScript calls. */
 napi_value js_open_socket(napi_env env, napi_callback_info info);
+napi_value js_socket_port(napi_env env, napi_callback_info info);
 napi_value js_close_socket(napi_env env, napi_callback_info info);
 napi_value js_exchange_sync(napi_env env, napi_callback_info info);
 napi_value js_exchange(napi_env env, napi_callback_info info);

@@ -1,6 +1,8 @@
-/* Threads that collect what multicast groups say. Source: netlink(7), eventfd(2). */
+/* Threads that collect what multicast groups say. Source: netlink(7), eventfd(2), Documentation/networking/filter.rst. */
 #include "native.h"
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <poll.h>
 #include <pthread.h>
@@ -17,6 +19,7 @@
 /* Events that JavaScript has not taken. What comes beyond is reported as an overrun. */
 #define MAX_PENDING_BYTES (16u << 20)
 #define MAX_GROUPS 64
+#define MAX_IGNORED_TYPES 16
 
 static const napi_type_tag READER_TAG = {0x83b05ce71f294ad6, 0x5e9042d7c618ab3f};
 
@@ -195,6 +198,41 @@ static void call_wake(napi_env env, napi_value wake, void *context, void *data)
         napi_fatal_exception(env, error);
 }
 
+/*
+ * Has the kernel drop what it would tell of requests that came from this port, of these types. A filter loads words in network
+ * order, and netlink's are in the machine's. An errno, or 0.
+ */
+static int ignore_port(napi_env env, int fd, uint32_t port, napi_value types)
+{
+    uint32_t count = 0;
+    if (napi_get_array_length(env, types, &count) != napi_ok || count > MAX_IGNORED_TYPES)
+        return EINVAL;
+    if (port == 0 || count == 0)
+        return 0;
+    struct sock_filter code[MAX_IGNORED_TYPES + 5];
+    unsigned short length = 0;
+    uint8_t to_drop = (uint8_t)count;
+    code[length++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                                                  offsetof(struct nlmsghdr, nlmsg_pid));
+    code[length++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(port), 0,
+                                                  (uint8_t)(count + 1));
+    code[length++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_H | BPF_ABS,
+                                                  offsetof(struct nlmsghdr, nlmsg_type));
+    for (uint32_t i = 0; i < count; i++, to_drop--) {
+        napi_value element;
+        uint32_t type;
+        if (napi_get_element(env, types, i, &element) != napi_ok ||
+            napi_get_value_uint32(env, element, &type) != napi_ok || type > UINT16_MAX)
+            return EINVAL;
+        code[length++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+                                                      htons((uint16_t)type), to_drop, 0);
+    }
+    code[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
+    code[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0);
+    struct sock_fprog program = {.len = length, .filter = code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? errno : 0;
+}
+
 /* Joins multicast groups; an errno, or 0. */
 static int join_groups(napi_env env, int fd, napi_value groups)
 {
@@ -237,19 +275,23 @@ static int start_reader(napi_env env, struct reader *r, napi_value wake)
 
 napi_value js_open_reader(napi_env env, napi_callback_info info)
 {
-    napi_value value[5];
+    napi_value value[7];
     struct socket_wish wish = {0};
     int receive_bytes;
-    if (!arguments(env, info, 5, value) ||
+    uint32_t ignored_port;
+    if (!arguments(env, info, 7, value) ||
         napi_get_value_int32(env, value[0], &wish.protocol) != napi_ok ||
         !read_path(env, value[1], wish.namespace, &wish.enter) ||
-        napi_get_value_int32(env, value[3], &receive_bytes) != napi_ok)
+        napi_get_value_int32(env, value[3], &receive_bytes) != napi_ok ||
+        napi_get_value_uint32(env, value[5], &ignored_port) != napi_ok)
         return misuse(env);
     int fd = open_socket(&wish, receive_bytes);
     if (fd < 0)
         return number(env, -fd);
     struct reader *r = calloc(1, sizeof *r);
-    int error = r == NULL ? ENOMEM : join_groups(env, fd, value[2]);
+    int error = r == NULL ? ENOMEM : ignore_port(env, fd, ignored_port, value[6]);
+    if (error == 0)
+        error = join_groups(env, fd, value[2]);
     if (error == 0) {
         r->env = env;
         r->fd = fd;

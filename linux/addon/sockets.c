@@ -264,6 +264,21 @@ napi_value js_open_socket(napi_env env, napi_callback_info info)
     return handle;
 }
 
+/* What the kernel calls the socket in messages and events about its requests. Source: netlink(7), nl_pid. */
+napi_value js_socket_port(napi_env env, napi_callback_info info)
+{
+    napi_value value[1];
+    napi_value port;
+    struct netlink_socket *s;
+    if (!arguments(env, info, 1, value) || (s = unwrap(env, value[0], &SOCKET_TAG)) == NULL)
+        return misuse(env);
+    struct sockaddr_nl self = {0};
+    socklen_t length = sizeof self;
+    if (s->closed || getsockname(s->fd, (struct sockaddr *)&self, &length) < 0)
+        self.nl_pid = 0;
+    return napi_create_uint32(env, self.nl_pid, &port) == napi_ok ? port : NULL;
+}
+
 napi_value js_close_socket(napi_env env, napi_callback_info info)
 {
     napi_value value[1];

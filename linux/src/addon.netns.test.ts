@@ -34,7 +34,7 @@ requires("netns")("the addon", () => {
       const socket = RouteSocket.open({ namespace: namespace.path });
       const reader = loadAddon().openReader(0, namespace.path, [1], 65536, () => {
         throw new Error("thrown by the handler");
-      });
+      }, 0, []);
       process.once("uncaughtException", (error) => {
         loadAddon().closeReader(reader);
         process.stdout.write("uncaught: " + error.message);
@@ -125,7 +125,7 @@ requires("netns")("the addon", () => {
     const result = runScript(`${HEAD}
       const addon = loadAddon();
       using namespace = NetworkNamespace.create();
-      const reader = addon.openReader(0, namespace.path, [1], 65536, () => undefined);
+      const reader = addon.openReader(0, namespace.path, [1], 65536, () => undefined, 0, []);
       const socket = addon.openSocket(0, namespace.path, 65536);
       const message = (length, bytes = 16) => {
         const whole = new Uint8Array(bytes);
@@ -143,7 +143,10 @@ requires("netns")("the addon", () => {
         () => addon.openSocket(0, 7, 65536),
         () => addon.openSocket(0, "x".repeat(5000), 65536),
         () => addon.openSocket(0, "a\\0b", 65536),
-        () => addon.openReader(0, namespace.path, [1 << 20], 65536, () => undefined),
+        () => addon.openReader(0, namespace.path, [1], 65536, () => undefined, "text", []),
+        () => addon.openReader(0, namespace.path, [1 << 20], 65536, () => undefined, 0, []),
+        () => addon.openReader(0, namespace.path, [1], 65536, () => undefined, 1, [1 << 16]),
+        () => addon.openReader(0, namespace.path, [1], 65536, () => undefined, 1, Array(17).fill(1)),
         () => addon.exchangeSync(socket, message(15), true),
         () => addon.exchangeSync(socket, message(17), true),
         () => addon.exchangeSync(socket, message(0xffffffff), true),
@@ -158,7 +161,9 @@ requires("netns")("the addon", () => {
     expect(result.stderr).toBe("");
     const [EBADMSG, EINVAL, EBADF] = [74, 22, 9];
     expect(JSON.parse(result.stdout)).toEqual([
-      ...Array.from({ length: 9 }, () => "TypeError"),
+      ...Array.from({ length: 10 }, () => "TypeError"),
+      EINVAL,
+      EINVAL,
       EINVAL,
       EBADMSG,
       EBADMSG,

@@ -49,6 +49,8 @@ interface Addon {
     namespace: string | null,
     receiveBufferBytes: number,
   ): SocketHandle | number;
+  /** What the kernel calls it; 0 when it is closed. */
+  socketPort(socket: SocketHandle): number;
   /** An exchange under way is finished first. */
   closeSocket(socket: SocketHandle): void;
   /**
@@ -66,13 +68,18 @@ interface Addon {
     messages: Uint8Array,
     acknowledge: boolean,
   ): Uint8Array | number;
-  /** `wake` is called after something came that `takeEvents` has not taken. */
+  /**
+   * `wake` is called after something came that `takeEvents` has not taken.
+   * @param ignoredPort the kernel tells nothing of messages of `ignoredTypes` that came from this port; 0 for none
+   */
   openReader(
     protocol: number,
     namespace: string | null,
     groups: readonly number[],
     receiveBufferBytes: number,
     wake: () => void,
+    ignoredPort: number,
+    ignoredTypes: readonly number[],
   ): ReaderHandle | number;
   /** Everything since the last call; `errno` when nothing will come any more. */
   takeEvents(reader: ReaderHandle): {

@@ -14,6 +14,8 @@ export interface KernelEventsOptions {
   readonly signal?: AbortSignal;
   /** Room for events that are not read yet; 4 MiB when absent. */
   readonly receiveBufferBytes?: number;
+  /** The port of a socket whose own requests are not told of, where a source says so: `RouteSocket.port`. */
+  readonly ignoredPort?: number;
 }
 
 /** Whom to listen to, and what is understood. */
@@ -21,6 +23,8 @@ export interface EventSource<Event> {
   /** Netlink protocol. Source: linux/netlink.h */
   readonly protocol: number;
   readonly groups: readonly number[];
+  /** Messages that say no more than was asked for, so that whoever asked need not be told. */
+  readonly echoes?: readonly number[];
   /** For an error: `route changes`. */
   readonly what: string;
   /** Undefined for what is of no interest. @throws CodecError */
@@ -45,6 +49,7 @@ export class KernelEvents<Event> implements AsyncIterable<readonly (Event | Over
   /** @throws NetlinkError when there is no such namespace, or no right to enter it */
   constructor(source: EventSource<Event>, options: KernelEventsOptions) {
     const { namespace, signal, receiveBufferBytes = RECEIVE_BUFFER_BYTES } = options;
+    const { ignoredPort = 0 } = options;
     this.#source = source;
     const handle = loadAddon().openReader(
       source.protocol,
@@ -52,6 +57,8 @@ export class KernelEvents<Event> implements AsyncIterable<readonly (Event | Over
       source.groups,
       receiveBufferBytes,
       () => this.#woken.resolve(),
+      ignoredPort,
+      source.echoes ?? [],
     );
     if (typeof handle === "number") {
       const where = namespace === undefined ? "" : ` in ${namespace}`;

@@ -6,6 +6,7 @@ import { addLink, changeLink, removeLink } from "./link.ts";
 import { putNeighbour, removeNeighbour } from "./neighbour.ts";
 import { putNexthop, removeNexthop } from "./nexthop.ts";
 import { type RouteEvent, RouteEvents } from "./route-events.ts";
+import { RouteSocket } from "./route-socket.ts";
 import { putRoute, removeRoute } from "./route.ts";
 import { Fixture, linkNamed, must } from "./testing/fixture.ts";
 import { requires } from "./testing/requires.ts";
@@ -37,6 +38,38 @@ const LAST = { destination: "10.99.0.0/16", type: "blackhole" } as const;
 const ENDED = { value: undefined, done: true };
 
 requires("netns", "vxlan")("kernel events", () => {
+  test("say nothing of neighbours, routes and nexthops that were asked for at an ignored port, and all of what others ask for", async () => {
+    using fixture = await Fixture.withLinks();
+    const { socket, namespace } = fixture;
+    await must(socket, addLink({ name: "one", kind: "bridge", up: true }));
+    const { index: linkIndex } = await linkNamed(socket, "one");
+    using others = RouteSocket.open({ namespace: namespace.path });
+    using events = RouteEvents.open({ namespace: namespace.path, ignoredPort: socket.port });
+    const batches = events[Symbol.asyncIterator]();
+    const neighbour = { linkIndex, address: "192.0.2.7", mac: "02:00:00:00:00:07" };
+    const nexthop = { id: 7, family: "inet", linkIndex } as const;
+    const route = { destination: "10.42.7.0/24", linkIndex };
+    const puts = [putNeighbour(neighbour), putNexthop(nexthop), putRoute(route)];
+    const removals = [removeRoute(route), removeNeighbour(neighbour)];
+    await must(socket, ...puts, ...removals, changeLink({ name: "one" }, { mtu: 1400 }));
+    await must(others, ...puts, putRoute(LAST));
+    const seen = await until(batches, isRoute("put", LAST.destination));
+    const told = seen.flatMap((event) =>
+      event.kind === "overrun" ? [event.kind] : [`${event.kind} ${event.object}`],
+    );
+    // Of the end of a neighbour the kernel does not say who asked.
+    expect(told.filter((one) => one !== "put link")).toEqual([
+      "remove neighbour",
+      "put neighbour",
+      "put nexthop",
+      "put route",
+      "put route",
+    ]);
+    expect(told).toContain("put link");
+    await must(socket, removeNexthop(nexthop));
+    await until(batches, (event) => event.kind === "remove" && event.object === "nexthop");
+  });
+
   test.each(["10.42.2.0/24", "2001:db8:42:2::/64"])(
     "say of a route to %s over another device that it took the place of the first, which is told of no more",
     async (destination) => {

@@ -24,6 +24,15 @@ const GROUPS = {
 /** A kind of object whose changes can be watched. */
 export type WatchedKind = keyof typeof GROUPS;
 
+/**
+ * Told with the port of who asked, and nothing else comes of it. Not so links and addresses, which take other objects along, nor the end
+ * of a nexthop object, which takes its routes along; and of the end of a neighbour, and of FDB entries of a vxlan device, the kernel does not
+ * say who asked.
+ * Source: net/ipv4/fib_semantics.c rtmsg_fib, net/core/neighbour.c __neigh_notify, net/ipv4/nexthop.c nexthop_notify,
+ * drivers/net/vxlan/vxlan_core.c vxlan_fdb_notify.
+ */
+const ECHOES: readonly number[] = [RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNEIGH, RTM_NEWNEXTHOP];
+
 const ALL_KINDS: readonly WatchedKind[] = ["link", "address", "route", "neighbour", "nexthop"];
 
 interface Change {
@@ -59,7 +68,10 @@ export class RouteEvents extends KernelEvents<RouteChange> {
     const { kinds = ALL_KINDS } = options;
     const groups = [...new Set(kinds.flatMap((kind) => [...GROUPS[kind]]))];
     const what = `${kinds.join(", ")} changes`;
-    return new RouteEvents({ protocol: NETLINK_ROUTE, groups, what, decode: decodeEvent }, options);
+    return new RouteEvents(
+      { protocol: NETLINK_ROUTE, groups, echoes: ECHOES, what, decode: decodeEvent },
+      options,
+    );
   }
 }
 

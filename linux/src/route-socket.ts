@@ -99,6 +99,11 @@ export class RouteSocket {
     return new RouteSocket(handle);
   }
 
+  /** The name under which the kernel tells of what was asked over this socket; 0 when it is closed. Source: netlink(7), nl_pid. */
+  get port(): number {
+    return loadAddon().socketPort(this.#handle);
+  }
+
   /** Ends what has not reached the kernel yet with EBADF; what has is finished. */
   close(): void {
     if (this.#closed) return;

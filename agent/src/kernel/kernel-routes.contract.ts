@@ -1,7 +1,7 @@
 /** The part of the kernel contract about addresses and routes, ours and foreign. */
 import { expect, test } from "vitest";
 import { parseCidr, parseIp } from "../core/ip.ts";
-import { CARD, EVENT_LIMIT_MS } from "./kernel-world.contract.ts";
+import { CARD } from "./kernel-world.contract.ts";
 import type { Fixture } from "./kernel-world.contract.ts";
 import { ROUTE_PROTOCOL_BOOT } from "./kernel.ts";
 import type { Address, Blackhole, Route } from "./kernel.ts";
@@ -134,18 +134,6 @@ export function blackholesContract(fixture: Fixture): void {
     await fixture.put(blackhole, cardRoute);
     await fixture.world.setUp(CARD, false);
     expect(await fixture.dump()).toEqual([blackhole]);
-  });
-
-  test("what becomes of a blackhole is told", async () => {
-    const limit = AbortSignal.timeout(EVENT_LIMIT_MS);
-    const events = fixture.world.kernel.watch(limit)[Symbol.asyncIterator]();
-    await fixture.put(blackhole);
-    const put = { kind: "changed", about: [{ action: "put", object: blackhole }] };
-    expect(await events.next()).toEqual({ done: false, value: put });
-    await fixture.remove(blackhole);
-    const removed = { kind: "changed", about: [{ action: "remove", object: blackhole }] };
-    expect(await events.next()).toEqual({ done: false, value: removed });
-    await events.return?.();
   });
 }
 

@@ -220,7 +220,7 @@ export interface Kernel {
   apply(changes: readonly Change[]): Promise<readonly ChangeResult[]>;
   /**
    * Yields after any change of links, addresses, nexthops or routes since the call, and of neighbours or FDB entries on the links of the last
-   * dump; ends when the signal aborts. Bursts may be merged.
+   * dump; ends when the signal aborts. Bursts may be merged; what `apply` did to neighbours, nexthops and routes need not be told.
    * @throws AgentError "kernel-refused"
    */
   watch(signal: AbortSignal): AsyncIterable<KernelEvent>;

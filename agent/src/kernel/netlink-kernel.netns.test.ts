@@ -150,6 +150,21 @@ requires("netns", "vxlan")("real kernel", () => {
     await events.return?.();
   });
 
+  test("what others do to a blackhole is told, and not what we do ourselves", async () => {
+    await using world = await withCard();
+    const events = world.kernel.watch(AbortSignal.timeout(EVENT_LIMIT_MS))[Symbol.asyncIterator]();
+    const own = { kind: "blackhole", destination: parseCidr("10.42.3.0/24") } as const;
+    for (const action of ["put", "remove"] as const)
+      await world.kernel.apply([{ action, object: own }]);
+    const words = "blackhole 10.42.2.0/24 proto 116 metric 4294967295".split(" ");
+    const object = { kind: "blackhole", destination: parseCidr("10.42.2.0/24") } as const;
+    for (const [verb, action] of [["add", "put"] as const, ["delete", "remove"] as const]) {
+      world.ip("route", verb, ...words);
+      expect(await nextEvent(events)).toEqual({ kind: "changed", about: [{ action, object }] });
+    }
+    await events.return?.();
+  });
+
   test("D11: the end of a permanent neighbour, which fails first and loses its MAC, is told as its removal", async () => {
     await using world = await withCard();
     const { kernel } = world;

@@ -97,7 +97,10 @@ export class NetlinkKernel implements Kernel {
     return translatedLater(() => this.#writer.apply(changes));
   }
 
-  /** Neighbour and FDB events are told of the devices in the last dump's scope only: the rest of a node's ARP traffic is no reason to look. */
+  /**
+   * Neighbour and FDB events are told of the devices in the last dump's scope only: the rest of a node's ARP traffic is no reason to look.
+   * Of the agent's own neighbours, routes and nexthops nothing is told, so that thousands of peers neither fill the events' buffer nor wake it.
+   */
   watch(signal: AbortSignal): AsyncIterable<KernelEvent> {
     const namespace = this.#namespace === undefined ? {} : { namespace: this.#namespace };
     // Opened here and not at the first read, so that nothing between the two is missed.
@@ -105,6 +108,7 @@ export class NetlinkKernel implements Kernel {
       RouteEvents.open({
         ...namespace,
         kinds: ["link", "address", "route", "neighbour", "nexthop"],
+        ignoredPort: this.#socket.port,
         signal,
       }),
     );
