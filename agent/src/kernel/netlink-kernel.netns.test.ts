@@ -165,6 +165,31 @@ requires("netns", "vxlan")("real kernel", () => {
     await events.return?.();
   });
 
+  test("D10: peers are put on the device that is there now, though one of its name was there before", async () => {
+    await using world = await withCard();
+    const { kernel } = world;
+    const stop = new AbortController();
+    const listening = (async () => {
+      for await (const event of kernel.watch(stop.signal)) expect(event.kind).toBe("changed");
+    })();
+    const peer = { mac: parseMac("0e:00:00:00:00:02"), destination: parseIp("192.0.2.2") };
+    const changes: Change[] = [
+      { action: "put", object: vxlan },
+      { action: "put", object: { kind: "fdb", link: vxlan.name, ...peer } },
+    ];
+    const refusals = async (): Promise<unknown[]> =>
+      (await kernel.apply(changes)).flatMap(({ error }) => error ?? []);
+    expect(await refusals()).toEqual([]);
+    world.ip("link", "delete", vxlan.name);
+    // Until the end of the first device is told, the kernel refuses what is asked for it.
+    await expect.poll(refusals, { timeout: EVENT_LIMIT_MS }).toEqual([]);
+    expect(await kernel.dump({ links: [vxlan.name], networks: [], sysctls: [] })).toContainEqual(
+      changes[1]?.object,
+    );
+    stop.abort();
+    await listening;
+  });
+
   test("D11: the end of a permanent neighbour, which fails first and loses its MAC, is told as its removal", async () => {
     await using world = await withCard();
     const { kernel } = world;

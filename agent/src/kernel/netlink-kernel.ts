@@ -224,9 +224,12 @@ export class NetlinkKernel implements Kernel {
   }
 
   async *#tell(events: RouteEvents): AsyncGenerator<KernelEvent, void, undefined> {
+    this.#writer.trustLinks(true);
     try {
       for await (const batch of events) {
-        if (batch.some(({ kind }) => kind === "overrun")) yield { kind: "overrun" };
+        const isOverrun = batch.some(({ kind }) => kind === "overrun");
+        if (isOverrun || batch.some(isAboutLink)) this.#writer.forgetLinks();
+        if (isOverrun) yield { kind: "overrun" };
         else {
           const told = batch.filter((event) => this.#matters(event));
           if (told.length > 0) yield this.#event(told);
@@ -234,6 +237,8 @@ export class NetlinkKernel implements Kernel {
       }
     } catch (error) {
       throw translation(error);
+    } finally {
+      this.#writer.trustLinks(false);
     }
   }
 
@@ -285,6 +290,10 @@ export class NetlinkKernel implements Kernel {
     if (event.object === "fdb") return this.#watchedLinks.has(event.fdbEntry.linkIndex);
     return true;
   }
+}
+
+function isAboutLink(event: RouteEvent): boolean {
+  return event.kind !== "overrun" && event.object === "link";
 }
 
 type NeighbourEvent = Extract<RouteEvent, { readonly object: "neighbour" }>;

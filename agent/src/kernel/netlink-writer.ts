@@ -58,10 +58,26 @@ const ABSENT: Record<Carried["kind"], string> = {
 export class NetlinkWriter {
   readonly #socket: RouteSocket;
   readonly #sysctls: Sysctls;
+  /** By name, as long as somebody would be told of another one; undefined while nobody is. */
+  #known: Map<string, LinuxLink> | undefined;
 
   constructor(socket: RouteSocket, sysctls: Sysctls) {
     this.#socket = socket;
     this.#sysctls = sysctls;
+  }
+
+  /**
+   * From now on links that were looked up count as they were until `forgetLinks`, which has to follow each change of a link: a pass
+   * over one peer would ask three times else. One that is late names a device that is gone, which the kernel refuses: it gives no
+   * index twice. Undone by `watched` false.
+   */
+  trustLinks(watched: boolean): void {
+    this.#known = watched ? new Map() : undefined;
+  }
+
+  /** A link has changed. */
+  forgetLinks(): void {
+    this.#known?.clear();
   }
 
   /**
@@ -112,16 +128,26 @@ export class NetlinkWriter {
 
   /** By name. As a rule they are one or two, on a node that has one for every pod: those are asked for alone. */
   async #linksOf(changes: readonly CarriedChange[]): Promise<ReadonlyMap<string, LinuxLink>> {
-    const names = new Set<string>();
+    const links = new Map<string, LinuxLink>();
+    const unknown = new Set<string>();
     for (const { object } of changes) {
       const name = linkNameOf(object);
-      if (name !== "") names.add(name);
+      if (name === "" || links.has(name)) continue;
+      const known = this.#known?.get(name);
+      if (known === undefined) unknown.add(name);
+      else links.set(name, known);
     }
-    const links =
-      names.size > FEW_LINKS
-        ? await this.#socket.links()
-        : await Promise.all([...names].map((name) => this.#socket.link({ name })));
-    return new Map(links.flatMap((link) => (link === undefined ? [] : [[link.name, link]])));
+    for (const link of await this.#lookUp(unknown)) {
+      links.set(link.name, link);
+      this.#known?.set(link.name, link);
+    }
+    return links;
+  }
+
+  async #lookUp(names: ReadonlySet<string>): Promise<readonly LinuxLink[]> {
+    if (names.size > FEW_LINKS) return this.#socket.links();
+    const links = await Promise.all([...names].map((name) => this.#socket.link({ name })));
+    return links.filter((link) => link !== undefined);
   }
 
   async #applyGroup(
