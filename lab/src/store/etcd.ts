@@ -4,7 +4,7 @@ import { LabError } from "../errors.ts";
 import { lastLines } from "../log-text.ts";
 import { memberFiles, type MemberFiles } from "../run-directory.ts";
 import { copyTree, makeDirectory, readText, removeTree } from "../system/files.ts";
-import { run, type RunningProcess, startLogged } from "../system/processes.ts";
+import { run, type RunningProcess, SERVICE_ENVIRONMENT, startLogged } from "../system/processes.ts";
 import { type EndpointPlan, STORE_PORT } from "../topology.ts";
 
 const LOG_TAIL_LINES = 10;
@@ -67,7 +67,10 @@ export class Etcd {
   async start(): Promise<void> {
     const started = await startLogged(this.anchor.enter(await this.#commandLine()), {
       logFile: this.#files.log,
-      environment: process.arch === "arm64" ? ARCHITECTURE_OVERRIDE : {},
+      environment: {
+        ...SERVICE_ENVIRONMENT,
+        ...(process.arch === "arm64" ? ARCHITECTURE_OVERRIDE : {}),
+      },
     });
     this.#process = started;
     this.#ended = undefined;

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
+import { homedir } from "node:os";
 import type { Readable } from "node:stream";
 import { LabError } from "../errors.ts";
 import { COMPILE_CACHE } from "./compile-cache.ts";
@@ -41,10 +42,20 @@ const SIGNAL_EXIT_BASE = 128;
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
 const GENERIC_FAILURE = 1;
 
-/** What every process of a lab gets: the caller's own, and where programs and compiled code are. */
+/** What the lab's own processes and commands get: the caller's, and where programs and compiled code are. */
 export const ENVIRONMENT: NodeJS.ProcessEnv = {
   ...process.env,
   ...COMPILE_CACHE,
+  PATH: SEARCH_PATH,
+};
+
+/**
+ * What agents and members of the store get, the same from any shell: they take settings out of variables (FLANNELD_…, ETCD_…,
+ * NODE_OPTIONS), and a caller's secrets are no business of theirs.
+ */
+export const SERVICE_ENVIRONMENT: NodeJS.ProcessEnv = {
+  ...COMPILE_CACHE,
+  HOME: homedir(),
   PATH: SEARCH_PATH,
 };
 
@@ -114,7 +125,8 @@ export async function runChecked(
 }
 
 /**
- * Starts a process in a process group of its own that writes to the end of a file.
+ * Starts a process in a process group of its own that writes to the end of a file; `environment` is all that it gets, by default that of
+ * the lab's own processes.
  * @throws LabError "command-failed" when it cannot be started
  */
 export async function startLogged(
@@ -234,7 +246,7 @@ function startChild(
   return spawn(command, rest, {
     stdio,
     detached: options.detached ?? false,
-    env: { ...ENVIRONMENT, ...options.environment },
+    env: options.environment ?? ENVIRONMENT,
   });
 }
 

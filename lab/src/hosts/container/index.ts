@@ -8,7 +8,7 @@ import { COMPILE_CACHE } from "../../system/compile-cache.ts";
 import { appendText, makeDirectory, removeTree } from "../../system/files.ts";
 import { isRoot } from "../../system/machine.ts";
 import {
-  ENVIRONMENT,
+  SERVICE_ENVIRONMENT,
   type ExitStatus,
   runChecked,
   type RunningProcess,
@@ -123,7 +123,9 @@ class ContainerDriver implements HostDriver {
           await engine.exec(
             id,
             ["sh", "-c", WITH_LOG, LOG_IN_CONTAINER, ...argv],
-            Object.entries({ ...ENVIRONMENT, ...environment }).map((pair) => pair.join("=")),
+            Object.entries({ ...SERVICE_ENVIRONMENT, ...environment }).map((pair) =>
+              pair.join("="),
+            ),
           ),
         ),
       close: () => engine.remove(id),

@@ -1,4 +1,4 @@
-import { runChecked, startLogged } from "../../system/processes.ts";
+import { runChecked, SERVICE_ENVIRONMENT, startLogged } from "../../system/processes.ts";
 import { openAnchor } from "../anchor.ts";
 import type { HostDriverDefinition } from "../host-driver.ts";
 import { ANCHOR_SCRIPT, endpointBatch, STATE_MOUNT_POINT_SCRIPT } from "../link-scripts.ts";
@@ -21,7 +21,10 @@ export const netns: HostDriverDefinition = {
       return {
         ...anchor,
         start: (argv, environment) =>
-          startLogged(anchor.enter(argv), { logFile: agentLog, environment }),
+          startLogged(anchor.enter(argv), {
+            logFile: agentLog,
+            environment: { ...SERVICE_ENVIRONMENT, ...environment },
+          }),
       };
     },
   }),
