@@ -112,6 +112,9 @@ static int map_ring(struct packet_ring *r, uint32_t blocks)
         return errno;
     r->memory = memory;
     r->slots = wanted.tp_frame_nr;
+    /* A program that is started has no use for it, and the kernel would copy its thousands of page table entries first. */
+    if (madvise(memory, (size_t)blocks * BLOCK_BYTES, MADV_DONTFORK) < 0)
+        return errno;
     struct sockaddr_ll all = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
     return bind(r->fd, (struct sockaddr *)&all, sizeof all) < 0 ? errno : 0;
 }

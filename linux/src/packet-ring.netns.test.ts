@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { addAddress } from "./address.ts";
 import { addLink, changeLink } from "./link.ts";
@@ -129,6 +130,17 @@ requires("netns")("a packet ring", () => {
     const after = ring.read();
     expect(numbersOf(after.packets, wire.near).at(-1)).toBe(4);
     expect(after.lost).toBe(full.lost);
+  });
+
+  test("is not copied when a program is started", () => {
+    using namespace = NetworkNamespace.create();
+    using _ring = PacketRing.open({ namespace: namespace.path });
+    // VmFlags of proc(5): dc is "do not copy area on fork".
+    const areas = readFileSync("/proc/self/smaps", "utf8").split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
+    const flags = areas
+      .filter((area) => area.includes("socket:["))
+      .map((area) => /^VmFlags:(.*)$/m.exec(area)?.[1] ?? "");
+    expect(flags).toEqual([expect.stringContaining(" dc ")]);
   });
 
   test("says so when there is no such namespace, and when it is closed", () => {
