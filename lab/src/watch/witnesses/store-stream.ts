@@ -1,7 +1,5 @@
+import { postForLines } from "../../system/http.ts";
 import type { StoreChange } from "../sightings.ts";
-
-/** A line longer than this is no answer of a watch. */
-const MAX_LINE_BYTES = 64 * 1024 * 1024;
 
 export type StreamAnswer =
   | {
@@ -38,26 +36,22 @@ export class StoreStream {
     this.#last = 0;
   }
 
-  /** From a revision on, until the watch ends. @throws TypeError when the member is away, or what else the answer is not */
+  /** From a revision on, until the watch ends. @throws LabError "store-refused" when the member is away; what else the answer is not */
   async *read(
     fromRevision: number,
     token: string | undefined,
     signal: AbortSignal,
   ): AsyncGenerator<StreamAnswer, void> {
     try {
-      const response = await fetch(`${this.#endpoint}/v3/watch`, {
-        method: "POST",
-        headers: token === undefined ? {} : { authorization: token },
-        body: JSON.stringify({
-          create_request: {
-            key: encode(this.#prefix),
-            range_end: encode(endOf(this.#prefix)),
-            start_revision: String(fromRevision),
-          },
-        }),
-        signal,
-      });
-      for await (const line of linesOf(response)) {
+      const wish = {
+        create_request: {
+          key: encode(this.#prefix),
+          range_end: encode(endOf(this.#prefix)),
+          start_revision: String(fromRevision),
+        },
+      };
+      const url = `${this.#endpoint}/v3/watch`;
+      for await (const line of postForLines(url, wish, { token, signal })) {
         const result = member(JSON.parse(line), "result");
         const revision = Number(member(member(result, "header"), "revision") ?? 0);
         const compacted = Number(member(result, "compact_revision") ?? 0);
@@ -114,19 +108,6 @@ function toChange(event: unknown): StoreChange {
       ...(typeof leaseId === "string" && leaseId !== "0" ? { leaseId } : {}),
     },
   };
-}
-
-async function* linesOf(response: Response): AsyncGenerator<string, void> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of response.body ?? []) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    if (rest.length > MAX_LINE_BYTES) {
-      throw new RangeError("an answer of the store's watch is too long");
-    }
-    yield* lines.filter((line) => line !== "");
-  }
 }
 
 function member(value: unknown, name: string): unknown {

@@ -95,7 +95,7 @@ export class StoreWatch {
         await this.#connect(stream, signal);
       } catch (error) {
         // Away, or told to stop: the store's faults are part of the play, and the next try begins where this one ended.
-        if (!(error instanceof TypeError || error instanceof LabError) && !signal.aborted) {
+        if (!(error instanceof LabError) && !signal.aborted) {
           this.#tellBlind(messageOf(error));
         }
       }
