@@ -98,7 +98,7 @@ export function hostDriverContract(driver: HostDriverName): void {
       // What a shell and a container add says nothing of the caller.
       const own = "cut -d= -f1 | grep -vxE '(OLD)?PWD|HOSTNAME' | sort | xargs";
       const names = await said("n1", `tr "\\0" "\\n" < ${agent}/environ | ${own}`);
-      expect(names).toBe("HOME NODE_COMPILE_CACHE PATH");
+      expect(names).toBe("HOME NODE_COMPILE_CACHE PATH TWILL_LAB_DIR");
       await lab.killAgent({ host: "n1", signal: "SIGTERM" });
       const { agentLog } = hostFiles(runDirectory, "n1");
       const before = readFileSync(agentLog, "utf8");

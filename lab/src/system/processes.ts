@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import type { Readable } from "node:stream";
 import { LabError } from "../errors.ts";
 import { COMPILE_CACHE } from "./compile-cache.ts";
-import { SEARCH_PATH } from "./machine.ts";
+import { labsDirectory, SEARCH_PATH } from "./machine.ts";
 import { RELEASE_WORD } from "./supervised.ts";
 
 /** The only place of the lab that starts processes. */
@@ -51,12 +51,13 @@ export const ENVIRONMENT: NodeJS.ProcessEnv = {
 
 /**
  * What agents and members of the store get, the same from any shell: they take settings out of variables (FLANNELD_…, ETCD_…,
- * NODE_OPTIONS), and a caller's secrets are no business of theirs.
+ * NODE_OPTIONS), and a caller's secrets are no business of theirs. `TWILL_LAB_DIR` says whose a process is that was left over.
  */
 export const SERVICE_ENVIRONMENT: NodeJS.ProcessEnv = {
   ...COMPILE_CACHE,
   HOME: homedir(),
   PATH: SEARCH_PATH,
+  TWILL_LAB_DIR: labsDirectory(),
 };
 
 /**
