@@ -89,7 +89,7 @@ async function answerOf(url: string, question: Question, timeoutMs: number): Pro
 
 /**
  * Over a connection of its own, so that none is found dead that was left from before a fault. Not by `fetch`: it compiles a parser of
- * WebAssembly for some tenths of a second of processor time, in the supervisor of each lab.
+ * WebAssembly in the supervisor of each lab, which was 4 % of the processor time of a whole matrix.
  */
 async function ask(url: string, question: Question, signal: AbortSignal): Promise<IncomingMessage> {
   const { method, headers = {}, body } = question;
