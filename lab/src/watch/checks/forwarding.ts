@@ -1,15 +1,8 @@
-import {
-  type Address,
-  type IpFamily,
-  networkOf,
-  parseAddress,
-  parseCidr,
-} from "../../addresses.ts";
-import type { KernelRoute } from "../../observe/kernel-state.ts";
+import { type Address, type IpFamily, parseCidr } from "../../addresses.ts";
 import { EXTERNAL_INTERFACE } from "../../topology.ts";
 import type { InvariantCheck } from "../check.ts";
-import type { DumpedHost } from "../sightings.ts";
-import { contains, type LiveLease, type World } from "../world.ts";
+import type { LiveLease, World } from "../world.ts";
+import { ForwardingTable } from "./forwarding-table.ts";
 import { whenQuiet, withReadyAgents } from "./quiet.ts";
 
 /** Where a host sends packets for an address. */
@@ -26,7 +19,12 @@ export const forwardingEndsAtOwner: InvariantCheck = whenQuiet(
     needs: ["store", "dump"],
   },
   (_facts, round, world) => {
-    const hosts = new Map(withReadyAgents(round.hosts, world).map((host) => [host.host, host]));
+    const hosts = new Map(
+      withReadyAgents(round.hosts, world).map(({ host, kernel }) => [
+        host,
+        new ForwardingTable(kernel),
+      ]),
+    );
     let looked = 0;
     const violations = [...world.leases.values()].flatMap((lease) =>
       (["ipv4", "ipv6"] as const).flatMap((family) => {
@@ -70,7 +68,7 @@ function complaintAbout(
 function follow(
   start: string,
   address: Address,
-  hosts: ReadonlyMap<string, DumpedHost>,
+  hosts: ReadonlyMap<string, ForwardingTable>,
   world: World,
 ): Way {
   const way = [start];
@@ -89,44 +87,16 @@ function follow(
   }
 }
 
-function nextHop({ kernel }: DumpedHost, address: Address, world: World): NextHop {
-  const route = longestMatch(kernel.routes, address);
-  if (route === undefined || route.destination === "default") {
+function nextHop(table: ForwardingTable, address: Address, world: World): NextHop {
+  const route = table.routeTo(address);
+  if (route === undefined) {
     return { kind: "elsewhere" };
   }
   const { gateway, device } = route;
   if (gateway === undefined) {
     return { kind: device === EXTERNAL_INTERFACE ? "elsewhere" : "delivered" };
   }
-  const neighbour = kernel.neighbours.find(
-    (entry) => entry.device === device && entry.address === gateway,
-  );
-  const entry = kernel.fdb.find((one) => one.device === device && one.mac === neighbour?.mac);
-  const host = world.hostOf(device === EXTERNAL_INTERFACE ? gateway : (entry?.destination ?? ""));
+  const end = device === EXTERNAL_INTERFACE ? gateway : table.tunnelEnd(device, gateway);
+  const host = world.hostOf(end ?? "");
   return host === undefined ? { kind: "elsewhere" } : { kind: "host", host };
-}
-
-/** The route of the longest prefix that an address lies in. Source: RFC 1812 section 5.2.4.3. */
-function longestMatch(routes: readonly KernelRoute[], address: Address): KernelRoute | undefined {
-  let best: { readonly route: KernelRoute; readonly length: number } | undefined;
-  for (const route of routes) {
-    const cidr = cidrOf(route);
-    if (
-      cidr !== undefined &&
-      contains(networkOf(cidr), address) &&
-      cidr.prefixLength > (best?.length ?? -1)
-    ) {
-      best = { route, length: cidr.prefixLength };
-    }
-  }
-  return best?.route;
-}
-
-/** A route to one address is printed without its length. */
-function cidrOf({ destination, family }: KernelRoute): ReturnType<typeof parseCidr> {
-  if (destination === "default") {
-    return undefined;
-  }
-  const whole = parseAddress(destination) !== undefined;
-  return parseCidr(whole ? `${destination}/${family === "ipv4" ? 32 : 128}` : destination);
 }
