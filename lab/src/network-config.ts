@@ -1,3 +1,4 @@
+import type { IpFamily } from "./addresses.ts";
 import { LabError } from "./errors.ts";
 
 /** What the flags say about the network; the rest of net-conf.json is left to the agent's defaults. */
@@ -13,6 +14,8 @@ export interface NetworkWishes {
 const DEFAULT_BACKEND = "vxlan";
 /** What subnets are leased from, unless the config says otherwise. */
 export const NETWORKS = { ipv4: "10.244.0.0/16", ipv6: "fd00:10:244::/48" } as const;
+/** What they are leased from once a cluster is renumbered. */
+export const OTHER_NETWORKS = { ipv4: "10.245.0.0/16", ipv6: "fd00:10:245::/48" } as const;
 
 /** The text of net-conf.json. Source: flannel Documentation/configuration.md. */
 export function formatNetworkConfig(wishes: NetworkWishes): string {
@@ -31,7 +34,16 @@ export interface NetworkFacts {
   readonly dualStack: boolean;
   /** Of the vxlan backend: peers on the same segment are routed to without the tunnel. */
   readonly directRouting: boolean;
+  /** What it leases subnets from, as it says it; undefined where it names none. */
+  readonly networks: Readonly<Record<IpFamily, string | undefined>>;
 }
+
+const NO_FACTS: NetworkFacts = {
+  backend: undefined,
+  dualStack: false,
+  directRouting: false,
+  networks: { ipv4: undefined, ipv6: undefined },
+};
 
 /** Never throws: a broken config is a case to test the agent with. */
 export function readNetworkFacts(text: string): NetworkFacts {
@@ -40,16 +52,24 @@ export function readNetworkFacts(text: string): NetworkFacts {
     config = JSON.parse(text);
   } catch (error) {
     if (error instanceof SyntaxError) {
-      return { backend: undefined, dualStack: false, directRouting: false };
+      return NO_FACTS;
     }
     throw error;
   }
-  const backend = memberOf(memberOf(config, "backend"), "type");
+  const backend = textOf(memberOf(memberOf(config, "backend"), "type"));
   return {
-    backend: typeof backend === "string" ? backend.toLowerCase() : undefined,
+    backend: backend?.toLowerCase(),
     dualStack: memberOf(config, "enableipv6") === true,
     directRouting: memberOf(memberOf(config, "backend"), "directrouting") === true,
+    networks: {
+      ipv4: textOf(memberOf(config, "network")),
+      ipv6: textOf(memberOf(config, "ipv6network")),
+    },
   };
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
 }
 
 /** A member by its name in lower case: the agents match names without regard to case. */

@@ -93,7 +93,13 @@ describe("network config", () => {
     ['{"backend":{"type":"vxlan"},"ENABLEIPV6":true}', "vxlan", true],
     ['{"Backend":{"Type":"a"},"backend":{"Type":"b"}}', "b", false],
   ])("%s names backend %s, dual stack %s", (text, backend, dualStack) => {
-    expect(readNetworkFacts(text)).toEqual({ backend, dualStack, directRouting: false });
+    const networks = { ipv4: undefined, ipv6: undefined };
+    expect(readNetworkFacts(text)).toEqual({ backend, dualStack, directRouting: false, networks });
+  });
+
+  it("says what subnets are leased from", () => {
+    const text = '{"network":"10.7.0.0/16","IPv6Network":"fd00:7::/48"}';
+    expect(readNetworkFacts(text).networks).toEqual({ ipv4: "10.7.0.0/16", ipv6: "fd00:7::/48" });
   });
 
   it("says whether vxlan peers are routed to directly", () => {

@@ -88,7 +88,7 @@ describe("kernel equals leases", () => {
     directRouting: false,
     segmentLengths: { ipv4: 24, ipv6: 64 },
     families: ["ipv4"],
-    networks: { ipv4: "10.244.0.0/16", ipv6: "fd00:10:244::/48" },
+    networks: { ipv4: ["10.244.0.0/16", "10.245.0.0/16"], ipv6: ["fd00:10:244::/48"] },
   } as const;
   const connected = {
     family: "ipv4",
@@ -158,6 +158,19 @@ describe("kernel equals leases", () => {
       "n1: stale route 10.244.9.0/24 via 172.31.1.19 dev eth0",
       "n2: stale neighbour 10.244.9.0 dev flannel.1 lladdr 02:00:00:00:00:09",
     ]);
+  });
+
+  test("names what is left of a network that the cluster was renumbered from", () => {
+    const gone = {
+      ...connected,
+      destination: "10.245.9.0/24",
+      gateway: "172.31.1.19",
+      device: "eth0",
+      protocol: "116",
+    };
+    const left = view(1, { routes: [...view(1).kernel.routes, gone] });
+    const finding = kernelEqualsLeases(facts, leases, [left, view(2)]);
+    expect(finding.details).toEqual(["n1: stale route 10.245.9.0/24 via 172.31.1.19 dev eth0"]);
   });
 
   test("wants plain routes to peers on the same segment with direct routing, and for host-gw", () => {

@@ -9,8 +9,8 @@ export interface NetworkFactsOfRun {
   /** Prefix length of every underlay segment, per family. */
   readonly segmentLengths: Readonly<Record<IpFamily, number>>;
   readonly families: readonly IpFamily[];
-  /** What subnets are leased from: a route to anywhere else, not on a tunnel device, is somebody else's. */
-  readonly networks: Readonly<Record<IpFamily, string>>;
+  /** What subnets are leased from, before and after a renumbering: a route to anywhere else, not on a tunnel device, is somebody else's. */
+  readonly networks: Readonly<Record<IpFamily, readonly string[]>>;
 }
 
 export interface HostView {
@@ -104,7 +104,7 @@ function foundLines(facts: NetworkFactsOfRun, view: HostView, family: IpFamily):
     (route.device === device ||
       (route.device === "eth0" &&
         route.gateway !== undefined &&
-        isInside(route.destination, facts.networks[family])));
+        facts.networks[family].some((network) => isInside(route.destination, network))));
   return [
     ...view.kernel.routes
       .filter((route) => mine(route) && route.destination !== "default")

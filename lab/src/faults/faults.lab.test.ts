@@ -78,7 +78,7 @@ requires("lab", "vxlan")("faults", () => {
         directRouting: false,
         segmentLengths: { ipv4: 24, ipv6: 64 },
         families: ["ipv4", "ipv6"],
-        networks: NETWORKS,
+        networks: { ipv4: [NETWORKS.ipv4], ipv6: [NETWORKS.ipv6] },
       } as const;
       return (
         kernelEqualsLeases(facts, leaseDetails(entries), views).verdict === "pass" || undefined

@@ -121,7 +121,7 @@ requires("netns", "etcd")("a watched run", () => {
         directRouting: false,
         segmentLengths: { ipv4: 24, ipv6: 64 },
         families: ["ipv4"],
-        networks: NETWORKS,
+        networks: { ipv4: [NETWORKS.ipv4], ipv6: [NETWORKS.ipv6] },
       },
       runDirectory: directory,
       switchNamespace: `/proc/${anchors[0]?.pid}/ns/net`,

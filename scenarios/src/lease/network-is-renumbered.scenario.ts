@@ -8,6 +8,8 @@ export const networkIsRenumbered: Scenario = {
   variants: [
     { backend: "vxlan", family: "v4", segments: 1, runs: "on-request" },
     { backend: "vxlan", family: "dual", segments: 1, runs: "on-request" },
+    { backend: "host-gw", family: "v4", segments: 1, runs: "on-request" },
+    { backend: "host-gw", family: "dual", segments: 1, runs: "on-request" },
   ],
   steps: [
     { expect: "pods-reach-each-other", withinMs: 10_000 },

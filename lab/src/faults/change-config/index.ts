@@ -1,4 +1,5 @@
 import { LabError } from "../../errors.ts";
+import { OTHER_NETWORKS } from "../../network-config.ts";
 import { STORE_PREFIX } from "../../observe/leases.ts";
 import { type AnyFault, defineFault } from "../fault.ts";
 import { entryOf } from "../held-lease.ts";
@@ -11,15 +12,13 @@ interface Target {
 
 /** Where the network config is. Source: flannel Documentation/configuration.md. */
 const KEY = `${STORE_PREFIX}/config`;
-/** Beside those that a lab leases from by itself. */
-const OTHER_NETWORKS = { Network: "10.245.0.0/16", IPv6Network: "fd00:10:245::/48" };
 
 const CHANGES: Readonly<Record<string, (before: string) => string | undefined>> = {
   network: (before) => {
     const config = parseConfig(before);
-    const { IPv6Network, ...others } = OTHER_NETWORKS;
+    const { ipv4: Network, ipv6: IPv6Network } = OTHER_NETWORKS;
     const second = "IPv6Network" in config ? { IPv6Network } : {};
-    return JSON.stringify({ ...config, ...others, ...second });
+    return JSON.stringify({ ...config, Network, ...second });
   },
   backend: (before) => {
     const config = parseConfig(before);

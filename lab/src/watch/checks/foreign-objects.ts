@@ -84,11 +84,13 @@ function isForeign(object: KernelObject, { networks }: NetworkFactsOfRun): boole
   if (object.object !== "route") {
     return true;
   }
-  const [destination, network] = [object.destination, networks[object.family]].map(parseCidr);
-  const isToPods =
-    destination !== undefined &&
-    network !== undefined &&
-    contains(network, networkOf(destination).address);
+  const destination = parseCidr(object.destination);
+  const isToPods = networks[object.family].map(parseCidr).some((network) => {
+    if (destination === undefined || network === undefined) {
+      return false;
+    }
+    return contains(network, networkOf(destination).address);
+  });
   return object.protocol !== KERNEL_PROTOCOL && !isToPods;
 }
 

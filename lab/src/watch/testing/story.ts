@@ -26,7 +26,7 @@ export const FACTS: NetworkFactsOfRun = {
   directRouting: false,
   segmentLengths: { ipv4: 24, ipv6: 64 },
   families: ["ipv4"],
-  networks: NETWORKS,
+  networks: { ipv4: [NETWORKS.ipv4], ipv6: [NETWORKS.ipv6] },
 };
 const PREFIX = "/coreos.com/network";
 export const CONFIG = '{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan"}}';
