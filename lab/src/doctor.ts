@@ -173,6 +173,13 @@ now=$(date +%s)
     },
     remedy: "apt-get install faketime",
   },
+  "time-namespace": {
+    name: "time-namespace",
+    needed: false,
+    script: `[ "$(unshare --time --boottime 1000000000 cut -d. -f1 /proc/uptime)" -ge 1000000000 ] && echo another monotonic clock for one program`,
+    remedy:
+      "use a newer kernel, with time namespaces (TIME_NS) that a program enters by exec(2), and an unshare(1) that knows --time",
+  },
 };
 
 /** Whether the machine has what a fault needs. */

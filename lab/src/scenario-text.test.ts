@@ -96,6 +96,7 @@ test("every scenario of the repository says why, and names its invariants", asyn
     "host-gw-routes-come-back",
     "host-reboots",
     "host-reboots-without-store",
+    "hosts-are-up-for-long",
     "largest-packet",
     "lease-expires-in-partition",
     "lease-is-reassigned-in-partition",

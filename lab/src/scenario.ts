@@ -81,6 +81,8 @@ export type Fault =
   | { readonly fault: "clock-strobe"; readonly node: number; readonly by: string }
   /** Its pace is in percent of the machine's clock. */
   | { readonly fault: "clock-drift"; readonly node: number; readonly pace: number }
+  /** On a machine that has been up for that, such as `9600h`, when the agent starts. */
+  | { readonly fault: "long-uptime"; readonly node: number; readonly up: string }
   /** Its agent starts when it is healed. */
   | { readonly fault: "reboot-host"; readonly node: number; readonly run?: "lost" | "kept" }
   | { readonly fault: "delete-link"; readonly node: number; readonly link: string }

@@ -1,4 +1,7 @@
 import { LabError } from "../errors.ts";
+import type { AgentStart } from "../hosts/agent.ts";
+import { evidenceOf } from "../hosts/readiness.ts";
+import { deadlineIn, poll } from "../system/clock.ts";
 import {
   identifyProcess,
   isSameProcess,
@@ -13,6 +16,7 @@ export interface AgentTarget {
 
 type AgentFault = FaultDefinition<AgentTarget>;
 
+const READY_POLL_MS = 20;
 /** Stopped by a signal. Source: proc_pid_stat(5) field 3. */
 const STOPPED = "T";
 
@@ -59,6 +63,35 @@ export function ending(
         : { saw: `process ${pid} is the agent of ${site.host().name}` };
     },
   };
+}
+
+/**
+ * Ends the agent, where one runs, and starts it in another way, until it is ready.
+ * @throws LabError "timed-out", "agent-ended"
+ */
+export async function startAnew(
+  site: FaultSite,
+  start: AgentStart,
+  timeLimitMs: number,
+): Promise<void> {
+  const { clock } = site;
+  const host = site.host();
+  if (host.agent.pid !== undefined && !(await host.agent.end("SIGTERM", timeLimitMs))) {
+    throw new LabError("timed-out", `the agent on ${host.name} lives on after SIGTERM`);
+  }
+  await host.startAgent(start);
+  const deadline = deadlineIn(clock, timeLimitMs);
+  const outcome = await poll(clock, { everyMs: READY_POLL_MS, deadline }, async () =>
+    host.state === "starting" ? undefined : host.state,
+  );
+  if (outcome === "ready") {
+    return;
+  }
+  const [code, became] =
+    outcome === undefined
+      ? (["timed-out", "is not ready again"] as const)
+      : (["agent-ended", "ended before it was ready"] as const);
+  throw new LabError(code, `the agent on ${host.name} ${became}`, { evidence: evidenceOf(host) });
 }
 
 export function isStopped(pid: number): boolean {

@@ -1,10 +1,9 @@
 import { join } from "node:path";
 import { LabError } from "../errors.ts";
 import type { LabHost } from "../hosts/host.ts";
-import { deadlineIn, poll } from "../system/clock.ts";
 import { fileExists, listDirectory, readText, removeTree, writeText } from "../system/files.ts";
 import { run } from "../system/processes.ts";
-import { type AgentTarget, aimAtAgent } from "./agent-process.ts";
+import { type AgentTarget, aimAtAgent, startAnew } from "./agent-process.ts";
 import type { FaultDefinition, FaultSite, Sighting } from "./fault.ts";
 
 /**
@@ -42,7 +41,6 @@ type ClockFault = FaultDefinition<ClockTarget>;
 
 const LIBRARY = "faketime/libfaketimeMT.so.1";
 const TIME_LIMIT_MS = 20_000;
-const POLL_MS = 20;
 /** Long enough to see a pace, and jumps. */
 const LOOK_MS = 1000;
 /** For Node: how its wall clock goes beside the monotonic one, how often it jumps, and what it says then. Argument: for how long. */
@@ -98,7 +96,7 @@ export function fakingClock(
       }
       const path = join(host.files.run, file);
       writeText(path, settings.atStart);
-      await restart(site, clockEnvironment(file));
+      await startAnew(site, { environment: clockEnvironment(file) }, TIME_LIMIT_MS);
       writeText(path, settings.onceReady);
       target.loop = strobe(site, path, target);
     },
@@ -117,7 +115,7 @@ export function fakingClock(
       await loop;
       const host = site.host();
       if (isFaked(host) || host.agent.pid === undefined) {
-        await restart(site, {});
+        await startAnew(site, {}, TIME_LIMIT_MS);
       }
       removeTree(join(host.files.run, file));
     },
@@ -157,23 +155,6 @@ function clockEnvironment(file: string): Record<string, string> {
     FAKETIME_NO_CACHE: "1",
     FAKETIME_DONT_FAKE_MONOTONIC: "1",
   };
-}
-
-/** @throws LabError "timed-out" */
-async function restart(site: FaultSite, environment: Record<string, string>): Promise<void> {
-  const { clock } = site;
-  const host = site.host();
-  if (host.agent.pid !== undefined && !(await host.agent.end("SIGTERM", TIME_LIMIT_MS))) {
-    throw new LabError("timed-out", `the agent on ${host.name} lives on after SIGTERM`);
-  }
-  await host.startAgent(environment);
-  const deadline = deadlineIn(clock, TIME_LIMIT_MS);
-  const ready = await poll(clock, { everyMs: POLL_MS, deadline }, async () =>
-    host.status().state === "ready" ? true : undefined,
-  );
-  if (ready === undefined) {
-    throw new LabError("timed-out", `the agent on ${host.name} is not ready again`);
-  }
 }
 
 async function readClock(site: FaultSite, file: string, lookMs: number): Promise<ClockReading> {

@@ -137,6 +137,11 @@ export const FAULT_CASES: readonly FaultCase[] = [
   strike("clock-jump", { by: "1h" }, /process \d+ has libfaketime, whose clock is 3(599|600) s ah/),
   strike("clock-jump", { by: "2h", towards: "past" }, /whose clock is -720[01] s ahead/),
   strike("clock-strobe", { by: "25h" }, /whose clock jumped \d+ times within a second/),
+  strike(
+    "long-uptime",
+    { up: "2147478s" },
+    /beside process \d+ the machine has been up for 24\.86 d/,
+  ),
   strike("clock-drift", { pace: "150" }, /whose clock goes at 1[45]\d\.\d % of the monoto/),
   { request: { fault: "compact-store", parameters: {} }, saw: /etcd has no revision \d+ any more/ },
   { request: { fault: "pause-store", parameters: {} }, saw: /process table has \d+ stopped/ },

@@ -48,7 +48,8 @@ export type FaultNeed =
   | "packet-copy"
   | "traffic-shaper"
   | "impairment"
-  | "faketime";
+  | "faketime"
+  | "time-namespace";
 
 export interface Sighting {
   /** Who saw what, in words. */

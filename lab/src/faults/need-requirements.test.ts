@@ -25,6 +25,7 @@ test("all scenarios together want nothing of a kernel that few have, and what th
     "impairment",
     "packet-filter",
     "packet-reset",
+    "time-namespace",
   ]);
   expect(packagesFor(...needs)).toEqual(["nftables", "faketime"]);
 });

@@ -39,6 +39,7 @@ const NAMES: Readonly<Record<FaultName, true>> = {
   "kill-agent": true,
   "leave-storm": true,
   "link-flap": true,
+  "long-uptime": true,
   "lose-quorum": true,
   loss: true,
   "overwrite-lease": true,

@@ -50,6 +50,7 @@ import { rebootHost } from "./reboot-host/index.ts";
 import { reorder } from "./reorder/index.ts";
 import { reserveLease } from "./reserve-lease/index.ts";
 import { resetConnections } from "./reset-connections/index.ts";
+import { longUptime } from "./long-uptime/index.ts";
 import { restartAgent } from "./restart-agent/index.ts";
 import { rollBackStore } from "./roll-back-store/index.ts";
 import { rollingRestart } from "./rolling-restart/index.ts";
@@ -97,6 +98,7 @@ export const FAULTS: ReadonlyMap<string, AnyFault> = listFaults([
   killAgent,
   leaveStorm,
   linkFlap,
+  longUptime,
   loseQuorum,
   loss,
   overwriteLease,

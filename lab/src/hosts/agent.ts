@@ -3,8 +3,16 @@ import type { HostState } from "../lab.ts";
 import type { Clock } from "../system/clock.ts";
 import type { ExitStatus, RunningProcess } from "../system/processes.ts";
 
+/** How an agent is started otherwise than it would be by itself. */
+export interface AgentStart {
+  /** Variables that it has besides. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** A program with its first arguments, which becomes the agent. */
+  readonly behind?: readonly string[];
+}
+
 interface AgentOptions {
-  readonly startProcess: (environment: Readonly<Record<string, string>>) => Promise<RunningProcess>;
+  readonly startProcess: (start: AgentStart) => Promise<RunningProcess>;
   readonly clock: Clock;
   readonly onStart: (pid: number) => void;
   readonly onExit: (status: ExitStatus) => void;
@@ -51,13 +59,13 @@ export class Agent {
   }
 
   /** @throws LabError "wrong-state" when it runs already, "command-failed" when it cannot be started */
-  async start(environment: Readonly<Record<string, string>> = {}): Promise<void> {
+  async start(start: AgentStart = {}): Promise<void> {
     if (this.#process !== undefined) {
       throw new LabError("wrong-state", `the agent runs already, process ${this.#process.pid}`);
     }
     this.#stopping = false;
     this.#startedMs = this.#clock.nowMs();
-    const started = await this.#startProcess(environment);
+    const started = await this.#startProcess(start);
     this.#process = started;
     this.#onStart(started.pid);
     void started.exited.then((status) => {

@@ -17,7 +17,7 @@ import {
   type HostPlan,
   storeEndpoints,
 } from "../topology.ts";
-import { Agent } from "./agent.ts";
+import { Agent, type AgentStart } from "./agent.ts";
 import { type Anchor, openAnchor } from "./anchor.ts";
 import type { HostDriver, HostPlace } from "./host-driver.ts";
 import {
@@ -113,7 +113,8 @@ export class LabHost {
         : []),
     ];
     this.#agent = new Agent({
-      startProcess: (environment) => place.start(argv, environment),
+      startProcess: ({ environment = {}, behind = [] }) =>
+        place.start([...behind, ...argv], environment),
       clock,
       onStart: (pid) => {
         chronicle.add({ type: "agent-started", host: plan.name, pid });
@@ -192,10 +193,10 @@ export class LabHost {
     return this.#podTrouble;
   }
 
-  async startAgent(environment: Readonly<Record<string, string>> = {}): Promise<void> {
+  async startAgent(start: AgentStart = {}): Promise<void> {
     this.#staleVersion = fileVersion(this.files.subnetFile);
     this.#seenVersion = undefined;
-    await this.#agent.start(environment);
+    await this.#agent.start(start);
     this.#wake.abort();
   }
 

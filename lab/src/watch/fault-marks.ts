@@ -88,6 +88,7 @@ const MARKS: Readonly<Partial<Record<FaultName, FaultMark>>> = {
   "kill-agent": AGENT_AWAY,
   "leave-storm": HARMLESS,
   "link-flap": CUT_OFF,
+  "long-uptime": HINDERED,
   "lose-quorum": STORE_AWAY,
   loss: CUT_OFF,
   partition: CUT_OFF,

@@ -103,6 +103,14 @@ requires(
     const id = stateNow()?.id;
     expect(await shell(`cat /proc/${host?.agentPid}/cgroup`)).toContain(`/twill-lab-${id}/`);
 
+    // It has not the right to a time namespace, and is not left without an agent for it.
+    const fault = { fault: "long-uptime", host: "n1", parameters: { up: "9600h" } };
+    await expect(lab.injectFault(fault)).rejects.toMatchObject({
+      code: "agent-ended",
+      evidence: expect.arrayContaining([expect.stringContaining("Operation not permitted")]),
+    });
+    expect((await lab.status({})).hosts).toMatchObject([{ state: "ready" }, { state: "ready" }]);
+
     // What runc writes for a moment would be left in the caller's when it is killed.
     const ofDaemon = 'tr "\\0" "\\n" < /proc/$(echo $(ps -C dockerd -o pid=))/environ';
     expect(await shell(ofDaemon)).toMatch(/^TMPDIR=\/run\/tmp$/mu);

@@ -19,6 +19,7 @@ export const AGENT_WORDS: FaultWords<
   | "clock-jump"
   | "clock-strobe"
   | "clock-drift"
+  | "long-uptime"
   | "rolling-restart"
   | "join-storm"
   | "leave-storm"
@@ -108,6 +109,7 @@ export const AGENT_WORDS: FaultWords<
       };
     },
   },
+  "long-uptime": "an agent counts from its own start here",
   "throttle-agent": "an agent takes no time to compute here",
   "read-only-run": "files can always be written here",
   "clock-jump": {

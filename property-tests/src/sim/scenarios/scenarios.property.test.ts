@@ -44,6 +44,7 @@ describe("every scenario", () => {
       "agent-is-throttled",
       "fifty-join-at-once",
       "frames-are-damaged",
+      "hosts-are-up-for-long",
       "network-is-lossy",
       "network-is-slow",
       "network-is-slow-and-lossy",
@@ -86,7 +87,7 @@ describe("words", () => {
         "poison-key reboot-host reserve-lease reset-connections restart-agent roll-back-store rolling-restart stop-agent stop-store",
       some: "clock-jump clock-strobe compact-often foreign-route partition",
       not:
-        "black-hole change-address corrupt delay duplicate isolate-member jitter lose-quorum loss partition-pair partition-ring " +
+        "black-hole change-address corrupt delay duplicate isolate-member jitter long-uptime lose-quorum loss partition-pair partition-ring " +
         "pause-member rate read-only-run reorder stop-member swap-addresses throttle-agent",
     });
   });
