@@ -141,7 +141,7 @@ export default {
       "benchmarks-see-the-agent",
       "they measure the agent's own code and Linux, and run the lab as a program",
       "^benchmarks/",
-      "^(benchmarks|agent|linux)/|^(fs|path|os|child_process|events|timers/promises|util|perf_hooks)$|node_modules/vitest",
+      "^(benchmarks|agent|linux)/|^(fs|path|os|child_process|events|timers/promises|util|perf_hooks|inspector/promises)$|node_modules/vitest",
     ),
     only(
       "shipping-runs-the-build",

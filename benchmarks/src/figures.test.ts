@@ -26,6 +26,21 @@ test("a bar is judged by medians, against another way or by itself", () => {
   ]);
 });
 
+test("where the time goes is said of what misses a bar, and only of that", () => {
+  const profile = [{ name: "planning", figures: [3, 2, 1] }];
+  expect(
+    print({ ...COMPARISON, profile })
+      .split("\n")
+      .slice(-3),
+  ).toEqual([
+    "  MISSED: ours: 2.00, at most 1",
+    "  where the time goes, in runs under a profiler:",
+    "  planning            2.00 ms  (1.00..3.00)",
+  ]);
+  const met = { ...COMPARISON, bars: [{ text: "ours", limit: 2 }], profile };
+  expect(print(met)).not.toContain("planning");
+});
+
 test("the table says medians, ranges and ratios", () => {
   expect(print(COMPARISON)).toMatchInlineSnapshot(`
     "programming 5 peers

@@ -9,9 +9,14 @@ export interface Comparison {
   readonly ways: readonly Way[];
   /** What else was seen of ours; no ratio says anything of it. */
   readonly also: readonly Way[];
+  /** Where the processor time of ours goes, in runs under a profiler; said where a bar is missed. */
+  readonly profile?: readonly Way[];
   /** Where the design promises a ratio of ours to another way, or a limit of ours. */
   readonly bars: readonly Bar[];
 }
+
+/** What names of figures begin with that a profiler found. */
+export const PROFILED = "profile: ";
 
 export interface Way {
   readonly name: string;
@@ -49,8 +54,10 @@ export function judge({ ways, bars }: Comparison): readonly Judged[] {
 }
 
 export function print(comparison: Comparison): string {
-  const { title, unit, ways, also } = comparison;
-  const width = Math.max(...[...ways, ...also].map(({ name }) => name.length));
+  const { title, unit, ways, also, profile = [] } = comparison;
+  const judged = judge(comparison);
+  const said = judged.every(({ isMet }) => isMet) ? [] : profile;
+  const width = Math.max(...[...ways, ...also, ...said].map(({ name }) => name.length));
   const first = median(ways[0]?.figures ?? []);
   const line = ({ name, figures }: Way): string => {
     const range = `${round(Math.min(...figures))}..${round(Math.max(...figures))}`;
@@ -61,11 +68,12 @@ export function print(comparison: Comparison): string {
       ? line(way)
       : `${line(way)}  ours is ${(first / median(way.figures)).toFixed(2)} of it`,
   );
-  const bars = judge(comparison).map(
+  const bars = judged.map(
     ({ text, value, limit, isMet }) =>
       `  ${isMet ? "met" : "MISSED"}: ${text}: ${value.toFixed(2)}, at most ${limit}`,
   );
-  return [title, ...lines, ...also.map(line), ...bars].join("\n");
+  const heading = said.length === 0 ? [] : ["  where the time goes, in runs under a profiler:"];
+  return [title, ...lines, ...also.map(line), ...bars, ...heading, ...said.map(line)].join("\n");
 }
 
 function round(figure: number): string {

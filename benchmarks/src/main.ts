@@ -8,7 +8,7 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { measureCommits } from "./commit.ts";
-import { type Comparison, judge, print } from "./figures.ts";
+import { type Comparison, PROFILED, type Way, judge, median, print } from "./figures.ts";
 import { measureLab } from "./lab-up.ts";
 import { measureResyncs } from "./resync.ts";
 import { measureStarts } from "./start.ts";
@@ -51,6 +51,14 @@ async function inTurn<T>(
 }
 
 type Measured = Readonly<Record<string, readonly number[]>>;
+
+/** The longest first. */
+function profileOf(measured: Measured): readonly Way[] {
+  return Object.entries(measured)
+    .filter(([name]) => name.startsWith(PROFILED))
+    .map(([name, figures]) => ({ name: name.slice(PROFILED.length), figures }))
+    .toSorted((a, b) => median(b.figures) - median(a.figures));
+}
 
 class Benches {
   readonly #directory = mkdtempSync(join(tmpdir(), "twill-bench-"));
@@ -96,12 +104,8 @@ class Benches {
   }
 
   #programming(count: number): Comparison {
-    const {
-      ours = [],
-      block = [],
-      batches = [],
-      singly = [],
-    } = this.#measure("programming", count);
+    const measured = this.#measure("programming", count);
+    const { ours = [], block = [], batches = [], singly = [] } = measured;
     return {
       title: `programming ${count} vxlan peers into an empty kernel`,
       unit: "ms",
@@ -111,6 +115,7 @@ class Benches {
         { name: "C, each acknowledged, plain", figures: singly },
       ],
       also: [{ name: "agent: longest block", figures: block }],
+      profile: profileOf(measured),
       bars: [
         { text: "agent to C in batches", limit: 1.5, of: "C, batches, nexthop objects" },
         { text: "agent to C one by one", limit: 0.25, of: "C, each acknowledged, plain" },
@@ -119,7 +124,8 @@ class Benches {
   }
 
   #sweep(count: number): Comparison {
-    const { ours = [], block = [], dump = [] } = this.#measure("sweep", count);
+    const measured = this.#measure("sweep", count);
+    const { ours = [], block = [], dump = [] } = measured;
     return {
       title: `a sweep that changes nothing, ${count} peers`,
       unit: "ms",
@@ -128,6 +134,7 @@ class Benches {
         { name: "the bare dump", figures: dump },
       ],
       also: [{ name: "agent: longest block", figures: block }],
+      profile: profileOf(measured),
       bars: [{ text: "pass to dump", limit: 2, of: "the bare dump" }],
     };
   }
