@@ -97,7 +97,7 @@ export default {
       "status-is-values",
       "what is shown is a function of values: it asks no port, and nothing in it decides anything",
       "^agent/src/status/",
-      `^agent/src/(status/|core/|daemon-(vitals|counters|readiness)\\.ts$|subnet-manager/subnet-manager\\.ts$|kernel/(kernel|difference|identity|print)\\.ts$)|${system}`,
+      `^agent/src/(status/|core/|daemon-(vitals|counters|readiness)\\.ts$|subnet-manager/subnet-manager\\.ts$|kernel/(kernel|by-identity|difference|identity|print)\\.ts$)|${system}`,
     ),
     never(
       "only-main-knows-all",

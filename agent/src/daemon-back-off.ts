@@ -1,5 +1,6 @@
 /** Patience with what the kernel refuses, object by object, so that one bad peer delays nobody. */
-import { identityOf, isSame } from "./kernel/reconcile.ts";
+import { ByIdentity, isSame } from "./kernel/reconcile.ts";
+import type { Identity, ReadonlyByIdentity } from "./kernel/reconcile.ts";
 import type { Change } from "./kernel/kernel.ts";
 
 export const RETRY_MS_MIN = 1_000;
@@ -18,8 +19,7 @@ interface Refusal {
 export type Eagerness = "due" | "soon" | "all";
 
 export class BackOff {
-  /** By identity of the object. */
-  readonly #refusals = new Map<string, Refusal>();
+  readonly #refusals = new ByIdentity<Refusal>();
 
   /** When the next one is due; infinity when nothing is. */
   get dueMs(): number {
@@ -31,23 +31,24 @@ export class BackOff {
 
   /** What is refused at the moment; `dueMs` is absent where the next whole pass decides. */
   get open(): readonly { readonly error: Error; readonly dueMs?: number }[] {
-    return [...this.#refusals.values()].map(({ error, triedMs, delayMs, isVerified }) => ({
+    return this.#refusals.values().map(({ error, triedMs, delayMs, isVerified }) => ({
       error,
       ...(isVerified ? { dueMs: triedMs + delayMs } : {}),
     }));
   }
 
-  has(identity: string): boolean {
-    return this.#refusals.has(identity);
+  has(of: Identity): boolean {
+    return this.#refusals.has(of);
   }
 
-  errorOf(identity: string): Error | undefined {
-    return this.#refusals.get(identity)?.error;
+  errorOf(of: Identity): Error | undefined {
+    return this.#refusals.get(of)?.error;
   }
 
   /** A wish that has changed is another change, and is tried at once. */
-  mayTry(identity: string, change: Change, nowMs: number, eagerness: Eagerness): boolean {
-    const refusal = this.#refusals.get(identity);
+  mayTry(change: Change, nowMs: number, eagerness: Eagerness): boolean {
+    if (this.#refusals.size === 0) return true;
+    const refusal = this.#refusals.get(change.object);
     if (refusal === undefined || eagerness === "all" || !isSameChange(refusal.change, change))
       return true;
     const { triedMs, delayMs, isVerified } = refusal;
@@ -60,22 +61,21 @@ export class BackOff {
     nowMs: number,
     isWhole: boolean,
   ): void {
-    const identity = identityOf(change.object);
-    const before = this.#refusals.get(identity);
+    const before = this.#refusals.get(change.object);
     const again = before?.isVerified === true && isSameChange(before.change, change);
     const delayMs = again ? Math.min(before.delayMs * 2, RETRY_MS_MAX) : RETRY_MS_MIN;
     const isVerified = isWhole || before !== undefined;
-    this.#refusals.set(identity, { change, error, triedMs: nowMs, delayMs, isVerified });
+    this.#refusals.set(change.object, { change, error, triedMs: nowMs, delayMs, isVerified });
   }
 
   /** It was done, or is wished no more. */
-  forget(identity: string): void {
-    this.#refusals.delete(identity);
+  forget(of: Identity): void {
+    if (this.#refusals.size > 0) this.#refusals.delete(of);
   }
 
-  forgetAllBut(identities: ReadonlySet<string>): void {
-    for (const identity of this.#refusals.keys())
-      if (!identities.has(identity)) this.#refusals.delete(identity);
+  forgetAllBut(kept: ReadonlyByIdentity<unknown>): void {
+    for (const { change } of this.#refusals.values())
+      if (!kept.has(change.object)) this.#refusals.delete(change.object);
   }
 }
 

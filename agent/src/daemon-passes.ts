@@ -12,15 +12,22 @@ import { Refusals } from "./daemon-refusals.ts";
 import { Schedule } from "./daemon-schedule.ts";
 import type { Change, Kernel, KernelObject, RouteLookup, Scope } from "./kernel/kernel.ts";
 import {
+  ByIdentity,
   Mirror,
   RouteForms,
   Slices,
   asWished,
   covers,
-  identityOf,
   isSame,
 } from "./kernel/reconcile.ts";
-import type { LeftRouteMarks, PassReport, Wish, WishChanges, Writing } from "./kernel/reconcile.ts";
+import type {
+  LeftRouteMarks,
+  PassReport,
+  Wish,
+  WishChange,
+  WishChanges,
+  Writing,
+} from "./kernel/reconcile.ts";
 import type { Clock } from "./system/clock.ts";
 import type { Log } from "./system/log.ts";
 
@@ -156,7 +163,7 @@ export class Passes {
     if (about === undefined || wish === undefined) return true;
     const isCovered = covers(wish.scope);
     return about.some(({ action, object }) => {
-      const wanted = wish.objects.get(identityOf(object));
+      const wanted = wish.objects.get(object);
       if (wanted !== undefined) return action === "remove" || !isSame(wanted, object);
       return (action === "put" && isCovered(object)) || this.#leadsToPeer(object);
     });
@@ -233,10 +240,10 @@ export class Passes {
   /** A retry is about all that is left to do; so is a change of something that others may be held for. */
   #withOpen(wish: Wish, changes: WishChanges, cause: Cause): WishChanges {
     const { open } = this.#mirror;
-    if (cause !== "retry" && !open.some((identity) => changes.has(identity))) return changes;
-    const about = new Map<string, KernelObject | undefined>(changes);
-    for (const identity of open)
-      if (!about.has(identity)) about.set(identity, wish.objects.get(identity));
+    if (cause !== "retry" && !open.some((object) => changes.has(object))) return changes;
+    const about = new ByIdentity<WishChange>();
+    for (const object of open) about.set(object, { of: object, before: wish.objects.get(object) });
+    for (const change of changes.values()) about.set(change.of, change);
     return about;
   }
 
@@ -320,7 +327,7 @@ export class Passes {
     const seconds = (clock.nowMs() - pass.beganMs) / 1_000;
     if (changed > 0)
       log.info({ cause, changes: changed, refused: report.failures.length }, "reconciled");
-    this.#lag.passed(this.#mirror.open.some((identity) => isDevice(pass.wish, identity)));
+    this.#lag.passed(this.#mirror.open.some((object) => isDevice(pass.wish, object)));
     const figures = {
       cause,
       kind,
@@ -336,8 +343,8 @@ export class Passes {
 }
 
 /** Whether it is one of those that carry the packets of all peers. */
-function isDevice({ objects }: Wish, identity: string): boolean {
-  return objects.get(identity)?.kind === "link";
+function isDevice({ objects }: Wish, object: KernelObject): boolean {
+  return object.kind === "link" && objects.has(object);
 }
 
 /** What tells two lists of leases apart. Lists follow the order of the keys, so as a rule they differ in one stretch only. */

@@ -110,9 +110,7 @@ export class Vitals {
   /** Undefined before the first pass. */
   wish(): WishState | undefined {
     const wish = this.parts?.reconciler.state().wish;
-    return wish === undefined
-      ? undefined
-      : { scope: wish.scope, objects: [...wish.objects.values()] };
+    return wish === undefined ? undefined : { scope: wish.scope, objects: wish.objects.values() };
   }
 }
 

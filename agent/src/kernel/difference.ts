@@ -1,7 +1,10 @@
 /** What separates a kernel from a wish, as plain data: nothing here reads or writes a kernel. */
 import { assert } from "../core/assert.ts";
 import { cidrAddress, familyOf } from "../core/ip.ts";
-import { identityOf, isCompatible, isExclusive, isSame, linkOfSysctl } from "./identity.ts";
+import { ByIdentity } from "./by-identity.ts";
+import type { ReadonlyByIdentity } from "./by-identity.ts";
+import { Holdings } from "./holdings.ts";
+import { isCompatible, isExclusive, isSame, linkOfSysctl } from "./identity.ts";
 import type { Address, Change, KernelObject, Link, Route, Scope, Sysctl } from "./kernel.ts";
 import { isMadeByKernel, isOurs } from "./scope.ts";
 import { finish, isStep } from "../system/slices.ts";
@@ -24,24 +27,18 @@ export interface BlockedRoute {
   readonly obstacle: Route;
 }
 
-/** A change with the identity of its object, which everything about it is looked up by. */
-export interface NamedChange {
-  readonly identity: string;
-  readonly change: Change;
-}
-
 export interface Comparison {
   /** Batches in the order to apply them; what one refuses decides what a later one may do. */
-  readonly stages: readonly (readonly NamedChange[])[];
+  readonly stages: readonly (readonly Change[])[];
   readonly blocked: readonly BlockedRoute[];
-  /** What the kernel held before, by identity. */
-  readonly actual: ReadonlyMap<string, readonly KernelObject[]>;
+  /** What the kernel held before. */
+  readonly actual: Holdings;
 }
 
-/** The same, held for good: by identity, so that one object can be looked up and exchanged. */
+/** The same, held for good, so that one object can be looked up and exchanged. */
 export interface Wish {
   readonly scope: Scope;
-  readonly objects: ReadonlyMap<string, KernelObject>;
+  readonly objects: ReadonlyByIdentity<KernelObject>;
   readonly additive: boolean;
 }
 
@@ -54,8 +51,7 @@ export function difference(
   actual: readonly KernelObject[],
   desired: DesiredState,
 ): readonly Change[] {
-  const { stages } = finish(compare(actual, wishOf(desired)));
-  return stages.flat().map(({ change }) => change);
+  return finish(compare(actual, wishOf(desired))).stages.flat();
 }
 
 /**
@@ -67,14 +63,14 @@ export function* compare(actual: readonly KernelObject[], wish: Wish): Steps<Com
   yield* work.compare(actual);
   const { put, remove } = work;
   const stages = [
-    [...work.inTheWay, ...put.link],
-    [...put.sysctl, ...put.address, ...put.fdb],
+    work.inTheWay.concat(put.link),
+    put.sysctl.concat(put.address, put.fdb),
     put.neighbour,
     work.ownGateways,
     put.nexthop,
-    [...work.exchanges, ...put.route, ...put.blackhole, ...remove.route, ...remove.blackhole],
-    [...remove.nexthop, ...remove.neighbour],
-    [...remove.fdb, ...remove.address, ...remove.link],
+    work.exchanges.concat(put.route, put.blackhole, remove.route, remove.blackhole),
+    remove.nexthop.concat(remove.neighbour),
+    remove.fdb.concat(remove.address, remove.link),
   ];
   return {
     stages: stages.filter((stage) => stage.length > 0),
@@ -83,21 +79,20 @@ export function* compare(actual: readonly KernelObject[], wish: Wish): Steps<Com
   };
 }
 
-type ByKind = Record<KernelObject["kind"], NamedChange[]>;
+type ByKind = Record<KernelObject["kind"], Change[]>;
 
 /** One comparison while it is being made: sorts every object into what to do with it. */
 class Work {
   readonly put: ByKind = emptyByKind();
   readonly remove: ByKind = emptyByKind();
   /** Addresses of before that wished routes have as gateways: the kernel takes no gateway that is its own. */
-  readonly ownGateways: NamedChange[] = [];
+  readonly ownGateways: Change[] = [];
   /** To be removed before anything is put. */
-  readonly inTheWay: NamedChange[] = [];
+  readonly inTheWay: Change[] = [];
   /** Removals and puts in turn, of routes that the kernel does not replace by itself. */
-  readonly exchanges: NamedChange[] = [];
+  readonly exchanges: Change[] = [];
   readonly blocked: BlockedRoute[] = [];
-  /** In dump order: the kernel allows several routes and addresses of one identity. */
-  readonly actual = new Map<string, KernelObject[]>();
+  readonly actual: Holdings = new Holdings();
   readonly #wish: Wish;
   readonly #isOurs: (object: KernelObject) => boolean;
   /** Links that are not there yet when the rest is put. */
@@ -114,50 +109,52 @@ class Work {
 
   *compare(actual: readonly KernelObject[]): Steps<void> {
     const links = actual.filter((object) => object.kind === "link");
-    const { objects } = this.#wish;
-    const wanted = [...objects.values()];
-    const identities = [...objects.keys()];
+    const wanted = this.#wish.objects.values();
     for (let index = 0; index < wanted.length; index++) {
       if (isStep(index)) yield;
-      const [identity, object] = [identities[index], wanted[index]];
-      if (object?.kind === "link" && identity !== undefined)
-        this.#compareLink(identity, object, links);
+      const object = wanted[index];
+      if (object?.kind === "link") this.#compareLink(object, links);
     }
     for (const link of links) this.#compareUnwantedLink(link);
     for (let index = 0; index < actual.length; index++) {
       if (isStep(index)) yield;
       const object = actual[index];
-      if (object !== undefined) addTo(this.actual, object);
+      if (object !== undefined) this.actual.add(object);
     }
     for (let index = 0; index < wanted.length; index++) {
       if (isStep(index)) yield;
-      const [identity, object] = [identities[index], wanted[index]];
-      if (object !== undefined && identity !== undefined)
-        this.#compareWanted(identity, object, this.#remaining(this.actual.get(identity)));
+      const object = wanted[index];
+      if (object !== undefined && !this.#isAsWished(object))
+        this.#compareWanted(object, this.#remaining(this.actual.all(object)));
     }
     yield* this.#dropUnwanted();
   }
 
+  /** As a rule of one that is there. */
+  #isAsWished(wanted: KernelObject): boolean {
+    const only = this.actual.only(wanted);
+    return only !== undefined && isSame(only, wanted) && this.#remains(only);
+  }
+
   *#dropUnwanted(): Steps<void> {
-    const found = [...this.actual.keys()];
+    const found = this.actual.firsts();
     for (let index = 0; index < found.length; index++) {
       if (isStep(index)) yield;
-      const identity = found[index];
-      if (identity === undefined || this.#wish.objects.has(identity)) continue;
-      for (const object of this.#remaining(this.actual.get(identity))) this.#drop(identity, object);
+      const first = found[index];
+      if (first === undefined || this.#wish.objects.has(first)) continue;
+      for (const object of this.#remaining(this.actual.all(first))) this.#drop(object);
     }
   }
 
-  #remaining(objects: readonly KernelObject[] = NONE): readonly KernelObject[] {
+  #remaining(objects: readonly KernelObject[]): readonly KernelObject[] {
     if (objects.length === 0) return objects;
-    if (this.#created.size === 0 && this.#readdressed.size === 0) return objects;
     return objects.filter((object) => this.#remains(object));
   }
 
-  #compareLink(identity: string, wanted: Link, links: readonly Link[]): void {
+  #compareLink(wanted: Link, links: readonly Link[]): void {
     const found = links.find((link) => link.name === wanted.name);
     if (found !== undefined && isSame(found, wanted)) return;
-    this.put.link.push(putting(identity, wanted));
+    this.put.link.push(putting(wanted));
     if (found !== undefined && isCompatible(found, wanted)) {
       if (found.mac !== wanted.mac) this.#readdressed.add(wanted.name);
       return;
@@ -166,40 +163,38 @@ class Work {
     // The kernel refuses the new device while one with its name, or with its VNI and port, is there.
     for (const link of links)
       if (isExclusive(link, wanted) && this.#isOurs(link) && !this.#leaving.has(link.name)) {
-        this.inTheWay.push(removing(identityOf(link), link));
+        this.inTheWay.push(removing(link));
         this.#leaving.add(link.name);
       }
   }
 
   /** Whether the kernel still holds this once the links are as wished: a device that is made anew starts empty. */
   #remains(object: KernelObject): boolean {
+    if (this.#created.size === 0 && this.#readdressed.size === 0) return true;
     const link = linkOf(object);
     if (object.kind === "neighbour" && this.#readdressed.has(link)) return false;
     return !this.#created.has(link);
   }
 
   #compareUnwantedLink(link: Link): void {
-    const identity = identityOf(link);
-    if (this.#wish.objects.has(identity) || this.#leaving.has(link.name)) return;
+    if (this.#wish.objects.has(link) || this.#leaving.has(link.name)) return;
     if (this.#wish.additive || !this.#isOurs(link)) return;
-    this.remove.link.push(removing(identity, link));
+    this.remove.link.push(removing(link));
     this.#leaving.add(link.name);
   }
 
-  #compareWanted(identity: string, wanted: KernelObject, found: readonly KernelObject[]): void {
+  #compareWanted(wanted: KernelObject, found: readonly KernelObject[]): void {
     switch (wanted.kind) {
       case "link":
         return;
       case "route":
         if (found.length === 0) break;
         return this.#compareRoute(
-          identity,
           wanted,
           found.filter((object) => object.kind === "route"),
         );
       case "address":
         return this.#compareAddress(
-          identity,
           wanted,
           found.filter((object) => object.kind === "address"),
         );
@@ -212,32 +207,31 @@ class Work {
       case "blackhole":
     }
     if (found.length === 0 || !found.some((object) => isSame(object, wanted)))
-      this.put[wanted.kind].push(putting(identity, wanted));
+      this.put[wanted.kind].push(putting(wanted));
   }
 
   /** Of several routes for one destination the kernel uses the first, and a put replaces the first. */
-  #compareRoute(identity: string, wanted: Route, [first, ...others]: readonly Route[]): void {
+  #compareRoute(wanted: Route, [first, ...others]: readonly Route[]): void {
     for (const other of others)
       // Linux refuses to make a route equal to a later one.
-      if (isSame(other, wanted)) this.inTheWay.push(removing(identity, other));
-      else this.#drop(identity, other);
+      if (isSame(other, wanted)) this.inTheWay.push(removing(other));
+      else this.#drop(other);
     if (first !== undefined && isSame(first, wanted)) return;
     if (first !== undefined && isMadeByKernel(first))
       this.blocked.push({ wanted, obstacle: first });
     else if (first !== undefined && misleads(first, wanted))
-      this.exchanges.push(removing(identity, first), putting(identity, wanted));
-    else this.put.route.push(putting(identity, wanted));
+      this.exchanges.push(removing(first), putting(wanted));
+    else this.put.route.push(putting(wanted));
   }
 
-  #compareAddress(identity: string, wanted: Address, found: readonly Address[]): void {
+  #compareAddress(wanted: Address, found: readonly Address[]): void {
     for (const other of found)
       if (!isSame(other, wanted)) {
         // IPv6 does not change an address's length by a put; without its last IPv4 address a link loses its routes.
-        if (familyOf(wanted.address) === 6) this.inTheWay.push(removing(identity, other));
-        else this.#drop(identity, other);
+        if (familyOf(wanted.address) === 6) this.inTheWay.push(removing(other));
+        else this.#drop(other);
       }
-    if (!found.some((object) => isSame(object, wanted)))
-      this.put.address.push(putting(identity, wanted));
+    if (!found.some((object) => isSame(object, wanted))) this.put.address.push(putting(wanted));
   }
 
   /** A file that this kernel does not have; of a device that is only just made it cannot be known yet. */
@@ -245,10 +239,10 @@ class Work {
     return sysctl.optional === true && !this.#created.has(linkOfSysctl(sysctl) ?? "");
   }
 
-  #drop(identity: string, object: KernelObject): void {
+  #drop(object: KernelObject): void {
     if (this.#wish.additive || object.kind === "link" || this.#leaving.has(linkOf(object))) return;
     if (!this.#isOurs(object)) return;
-    const removal = removing(identity, object);
+    const removal = removing(object);
     if (object.kind === "address" && this.#isGateway(object)) this.ownGateways.push(removal);
     else this.remove[object.kind].push(removal);
   }
@@ -269,14 +263,12 @@ function misleads(found: Route, wanted: Route): boolean {
   return familyOf(wanted.destination) === 6 && wanted.onlink && found.link !== wanted.link;
 }
 
-const NONE: readonly KernelObject[] = [];
-
-function putting(identity: string, object: KernelObject): NamedChange {
-  return { identity, change: { action: "put", object } };
+function putting(object: KernelObject): Change {
+  return { action: "put", object };
 }
 
-function removing(identity: string, object: KernelObject): NamedChange {
-  return { identity, change: { action: "remove", object } };
+function removing(object: KernelObject): Change {
+  return { action: "remove", object };
 }
 
 function emptyByKind(): ByKind {
@@ -299,15 +291,9 @@ function linkOf(object: KernelObject): string {
   return object.kind === "sysctl" ? (linkOfSysctl(object) ?? "") : object.link;
 }
 
-function uniqueByIdentity(objects: readonly KernelObject[]): ReadonlyMap<string, KernelObject> {
-  const byIdentity = new Map(objects.map((object) => [identityOf(object), object]));
+function uniqueByIdentity(objects: readonly KernelObject[]): ReadonlyByIdentity<KernelObject> {
+  const byIdentity = new ByIdentity<KernelObject>();
+  for (const object of objects) byIdentity.set(object, object);
   assert(byIdentity.size === objects.length, "a wish names each kernel object once");
   return byIdentity;
-}
-
-function addTo(groups: Map<string, KernelObject[]>, object: KernelObject): void {
-  const identity = identityOf(object);
-  const group = groups.get(identity);
-  if (group === undefined) groups.set(identity, [object]);
-  else group.push(object);
 }

@@ -1,20 +1,42 @@
 /** When two kernel objects are the same one, and when they say the same. */
 import { cidrAddress } from "../core/ip.ts";
-import type { KernelObject, Link, Nexthop, Route, Sysctl, VxlanAttributes } from "./kernel.ts";
+import type {
+  Address,
+  Blackhole,
+  FdbEntry,
+  KernelObject,
+  Link,
+  Neighbour,
+  Nexthop,
+  Route,
+  Sysctl,
+  VxlanAttributes,
+} from "./kernel.ts";
 
 /** What there can be only one of; putting a second one replaces the first. */
-export function identityOf(object: KernelObject): string {
+export type Identity =
+  | Pick<Link, "kind" | "name">
+  | Pick<Address, "kind" | "link" | "address">
+  | Pick<Neighbour, "kind" | "link" | "address">
+  | Pick<FdbEntry, "kind" | "link" | "mac">
+  | Pick<Nexthop, "kind" | "id">
+  | Pick<Route, "kind" | "destination">
+  | Pick<Blackhole, "kind" | "destination">
+  | Pick<Sysctl, "kind" | "path">;
+
+/** The same as text, for whoever has few of them; `ByIdentity` does without. */
+export function identityOf(object: Identity): string {
   switch (object.kind) {
     case "link":
-      return linkIdentity(object.name);
+      return `link ${object.name}`;
     case "address":
       return `address ${object.link} ${cidrAddress(object.address)}`;
     case "neighbour":
-      return neighbourIdentity(object.link, object.address);
+      return `neighbour ${object.link} ${object.address}`;
     case "fdb":
-      return fdbIdentity(object.link, object.mac);
+      return `fdb ${object.link} ${object.mac}`;
     case "nexthop":
-      return nexthopIdentity(object.id);
+      return `nexthop ${object.id}`;
     case "route":
       return `route ${object.destination}`;
     case "blackhole":
@@ -22,36 +44,6 @@ export function identityOf(object: KernelObject): string {
     case "sysctl":
       return `sysctl ${object.path}`;
   }
-}
-
-export function linkIdentity(name: string): string {
-  return `link ${name}`;
-}
-
-export function neighbourIdentity(link: string, address: string): string {
-  return beginning(neighbours, "neighbour", link) + address;
-}
-
-export function fdbIdentity(link: string, mac: string): string {
-  return beginning(fdbs, "fdb", link) + mac;
-}
-
-/** `neighbour LINK ` and its like by link: put together once, since as a rule thousands of objects are carried by one. */
-const neighbours = new Map<string, string>();
-const fdbs = new Map<string, string>();
-const MAX_BEGINNINGS = 64;
-
-function beginning(known: Map<string, string>, kind: string, link: string): string {
-  const found = known.get(link);
-  if (found !== undefined) return found;
-  if (known.size >= MAX_BEGINNINGS) known.clear();
-  const made = `${kind} ${link} `;
-  known.set(link, made);
-  return made;
-}
-
-export function nexthopIdentity(id: number): string {
-  return `nexthop ${id}`;
 }
 
 /** Whether two objects of one identity have the same content, so that nothing is left to change. */

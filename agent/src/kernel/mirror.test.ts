@@ -36,7 +36,7 @@ class Bench {
     for (const object of added) this.#wishes.add(object);
     const before = finish(this.#wishes.takeChanges());
     if (!this.#mirror.canSkipDump(this.#wish, before)) throw new Error("this takes a dump");
-    return this.#mirror.part(this.#wish, before, (_, change) => tries(change));
+    return this.#mirror.part(this.#wish, before, tries);
   }
 
   canSkipDump(added: KernelObject): boolean {
@@ -44,7 +44,7 @@ class Bench {
     return this.#mirror.canSkipDump(this.#wish, finish(this.#wishes.takeChanges()));
   }
 
-  get open(): readonly string[] {
+  get open(): readonly KernelObject[] {
     return this.#mirror.open;
   }
 

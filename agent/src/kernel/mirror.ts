@@ -5,25 +5,35 @@
  *
  * Knowledge ages: the dump of a sweep, or one that a kernel event asks for, replaces it.
  */
+import { ByIdentity } from "./by-identity.ts";
+import type { ReadonlyByIdentity } from "./by-identity.ts";
 import { compare } from "./difference.ts";
 import type { Wish } from "./difference.ts";
-import { identityOf, isSame } from "./identity.ts";
+import type { Holdings } from "./holdings.ts";
+import { isSame } from "./identity.ts";
+import type { Identity } from "./identity.ts";
 import type { Change, Kernel, KernelObject } from "./kernel.ts";
 import { Pass, restsOn } from "./pass.ts";
 import type { PassRules, ReconcileReport } from "./pass.ts";
 import { isStep } from "../system/slices.ts";
 import type { Slices, Steps } from "../system/slices.ts";
-import type { WishChanges } from "./wishes.ts";
+import type { WishChange, WishChanges } from "./wishes.ts";
 
 export interface PassReport extends ReconcileReport {
   /** What was refused before and was not due to be tried again. */
   readonly waiting: readonly Change[];
 }
 
-/** Whether something that was refused before is tried in this pass; `identity` is that of the change's object. */
-export type MayTry = (identity: string, change: Change) => boolean;
+/** Whether something that was refused before is tried in this pass. */
+export type MayTry = (change: Change) => boolean;
 
-const NOTHING: ReadonlySet<string> = new Set();
+const NOTHING: ReadonlyByIdentity<true> = new ByIdentity();
+
+/** What the kernel holds of one identity. */
+interface Other {
+  readonly of: Identity;
+  readonly objects: readonly KernelObject[];
+}
 
 export class Mirror {
   readonly #kernel: Kernel;
@@ -31,9 +41,9 @@ export class Mirror {
   #isKnown = false;
   #present = 0;
   /** What the kernel holds of each identity where that is not exactly what is wished. */
-  #others = new Map<string, readonly KernelObject[]>();
+  #others = new ByIdentity<Other>();
   /** What could not be done so far. */
-  #open = new Map<string, Change["action"]>();
+  readonly #open = new ByIdentity<Change>();
 
   constructor(kernel: Kernel, slices: Slices) {
     this.#kernel = kernel;
@@ -50,16 +60,16 @@ export class Mirror {
     return this.#present;
   }
 
-  /** Identities with something left to do, so that a retry need not look at anything else. */
-  get open(): readonly string[] {
-    return [...this.#open.keys()];
+  /** What something is left to do about, so that a retry need not look at anything else. */
+  get open(): readonly KernelObject[] {
+    return this.#open.values().map(({ object }) => object);
   }
 
   /** Whether a pass over these needs no dump: devices and addresses take other objects along, so they do. */
-  canSkipDump(wish: Wish, before: WishChanges): boolean {
+  canSkipDump(wish: Wish, changes: WishChanges): boolean {
     if (!this.#isKnown || wish.additive) return false;
-    for (const [identity, object] of before)
-      if (!isPlain(object) || !isPlain(wish.objects.get(identity))) return false;
+    for (const { of, before } of changes.values())
+      if (!isPlain(before) || !isPlain(wish.objects.get(of))) return false;
     return true;
   }
 
@@ -75,44 +85,50 @@ export class Mirror {
     await this.#slices.run(this.#remember(pass, wish));
     // Links take along what they carry, and what the kernel put on them is not known.
     this.#isKnown = !comparison.stages.some((stage) =>
-      stage.some(({ change: { object } }) => object.kind === "link"),
+      stage.some(({ object }) => object.kind === "link"),
     );
     return pass;
   }
 
-  /** The same without a dump, for identities whose wish has changed. @throws AgentError "kernel-refused" when nothing could be sent */
-  async part(wish: Wish, before: WishChanges, mayTry: MayTry): Promise<PassReport> {
-    const objects = new Map<string, KernelObject>();
+  /** The same without a dump, for what is wished otherwise than before. @throws AgentError "kernel-refused" when nothing could be sent */
+  async part(wish: Wish, changes: WishChanges, mayTry: MayTry): Promise<PassReport> {
+    const objects = new ByIdentity<KernelObject>();
     const actual: KernelObject[] = [];
-    for (const [identity, old] of before) {
-      const wanted = wish.objects.get(identity);
-      if (wanted !== undefined) objects.set(identity, wanted);
-      actual.push(...this.#held(identity, old));
+    const about = changes.values();
+    for (const change of about) {
+      const wanted = wish.objects.get(change.of);
+      if (wanted !== undefined) objects.set(wanted, wanted);
+      actual.push(...this.#held(change));
     }
     const comparison = await this.#slices.run(compare(actual, { ...wish, objects }));
-    for (const identity of before.keys()) this.#others.delete(identity);
-    for (const [identity, group] of comparison.actual) this.#others.set(identity, group);
-    const pass = new Pass(this.#kernel, comparison.actual, this.#rules(mayTry, before));
+    for (const { of } of about) this.#others.delete(of);
+    for (const first of comparison.actual.firsts())
+      this.#setOther(first, comparison.actual.all(first));
+    const pass = new Pass(this.#kernel, comparison.actual, this.#rules(mayTry, changes));
     this.#isKnown = false;
     await pass.run(comparison);
-    for (const identity of before.keys()) {
-      this.#open.delete(identity);
-      this.#forgetIfWished(identity, wish);
+    for (const { of } of about) {
+      this.#open.delete(of);
+      this.#forgetIfWished(of, wish);
     }
     await this.#slices.run(this.#remember(pass, wish));
     this.#isKnown = true;
     return pass;
   }
 
-  #held(identity: string, wished: KernelObject | undefined): readonly KernelObject[] {
-    const other = this.#others.get(identity);
-    if (other !== undefined) return other;
-    return wished === undefined || this.#open.has(identity) ? [] : [wished];
+  #held({ of, before }: WishChange): readonly KernelObject[] {
+    const other = this.#others.get(of);
+    if (other !== undefined) return other.objects;
+    return before === undefined || this.#open.has(of) ? [] : [before];
+  }
+
+  #setOther(of: Identity, objects: readonly KernelObject[]): void {
+    this.#others.set(of, { of, objects });
   }
 
   #rules(mayTry: MayTry, about?: WishChanges): PassRules {
-    const isMissing = (identity: string): boolean =>
-      about?.has(identity) === false && this.#open.get(identity) === "put";
+    const isMissing = (of: Identity): boolean =>
+      about?.has(of) === false && this.#open.get(of)?.action === "put";
     return {
       mayTry,
       isMissing: about === undefined || this.#open.size === 0 ? undefined : isMissing,
@@ -122,54 +138,51 @@ export class Mirror {
   }
 
   /** What rests on something is as a rule as wished, and the wish is whole: only the others can be in the way. */
-  #neededBeyond(about: WishChanges): ReadonlySet<string> {
-    const needed = new Set<string>();
-    for (const [identity, objects] of this.#others)
-      if (!about.has(identity))
-        for (const object of objects) for (const one of restsOn(object)) needed.add(one);
+  #neededBeyond(about: WishChanges): ReadonlyByIdentity<true> {
+    const needed = new ByIdentity<true>();
+    for (const { of, objects } of this.#others.values())
+      if (!about.has(of))
+        for (const object of objects) for (const one of restsOn(object)) needed.set(one, true);
     return needed;
   }
 
-  *#learn(wish: Wish, actual: ReadonlyMap<string, readonly KernelObject[]>): Steps<void> {
-    this.#others = new Map();
+  *#learn(wish: Wish, actual: Holdings): Steps<void> {
+    this.#others = new ByIdentity();
     this.#present = 0;
-    const groups = [...actual.values()];
-    const identities = [...actual.keys()];
-    for (let index = 0; index < groups.length; index++) {
+    const firsts = actual.firsts();
+    for (let index = 0; index < firsts.length; index++) {
       if (isStep(index)) yield;
-      const [identity, group] = [identities[index], groups[index]];
-      if (identity === undefined || group === undefined) continue;
-      const wanted = wish.objects.get(identity);
-      const first = group[0];
-      const isPresent = wanted !== undefined && first !== undefined && isSame(first, wanted);
+      const first = firsts[index];
+      if (first === undefined) continue;
+      const wanted = wish.objects.get(first);
+      const isPresent = wanted !== undefined && isSame(first, wanted);
       if (isPresent) this.#present++;
-      if (!isPresent || group.length > 1) this.#others.set(identity, group);
+      if (!isPresent || actual.only(first) === undefined) this.#setOther(first, actual.all(first));
     }
   }
 
-  *#remember(pass: Pass, wish: Wish): Steps<void> {
-    const { done } = pass;
-    for (let index = 0; index < done.length; index++) {
+  *#remember({ changes, failures, held, waiting }: Pass, wish: Wish): Steps<void> {
+    for (let index = 0; index < changes.length; index++) {
       if (isStep(index)) yield;
-      const named = done[index];
-      if (named === undefined) continue;
-      const { identity, change } = named;
-      const before = this.#others.size === 0 ? undefined : this.#others.get(identity);
+      const change = changes[index];
+      if (change === undefined) continue;
+      const { object } = change;
+      const before = this.#others.size === 0 ? undefined : this.#others.get(object)?.objects;
       // As a rule the kernel held nothing of it, and has what is wished now.
-      if (before === undefined && wish.objects.get(identity) === change.object) continue;
-      this.#others.set(identity, afterChange(before ?? [], change));
-      this.#forgetIfWished(identity, wish);
+      if (before === undefined && wish.objects.get(object) === object) continue;
+      this.#setOther(object, afterChange(before ?? [], change));
+      this.#forgetIfWished(object, wish);
     }
-    const undone = [...pass.failures.map(({ change }) => change), ...pass.held, ...pass.waiting];
-    for (const { action, object } of undone) this.#open.set(identityOf(object), action);
+    const undone = [...failures.map(({ change }) => change), ...held, ...waiting];
+    for (const change of undone) this.#open.set(change.object, change);
   }
 
-  #forgetIfWished(identity: string, wish: Wish): void {
-    const wanted = wish.objects.get(identity);
-    const [first, ...rest] = this.#others.get(identity) ?? [];
+  #forgetIfWished(of: Identity, wish: Wish): void {
+    const wanted = wish.objects.get(of);
+    const [first, ...rest] = this.#others.get(of)?.objects ?? [];
     const isEmpty = first === undefined;
     if (isEmpty || (rest.length === 0 && wanted !== undefined && isSame(first, wanted)))
-      this.#others.delete(identity);
+      this.#others.delete(of);
   }
 }
 

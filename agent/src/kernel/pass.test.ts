@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { parseIp } from "../core/ip.ts";
-import type { NamedChange } from "./difference.ts";
-import { identityOf } from "./identity.ts";
+import { ByIdentity } from "./by-identity.ts";
+import { Holdings } from "./holdings.ts";
 import type { Change, Kernel, Neighbour } from "./kernel.ts";
 import { Pass } from "./pass.ts";
 import { MAC_2, MAC_9, world } from "./sample-objects.ts";
@@ -15,10 +15,6 @@ function neighbour(index: number, mac = MAC_2): Neighbour {
   };
 }
 
-function named(change: Change): NamedChange {
-  return { identity: identityOf(change.object), change };
-}
-
 test("a long stage goes in batches, and the removal and the put of one object are never apart", async () => {
   const kernel = world();
   const sizes: number[] = [];
@@ -28,21 +24,22 @@ test("a long stage goes in batches, and the removal and the put of one object ar
       return kernel.apply(changes);
     },
   });
-  const before = Array.from({ length: 8191 }, (_, index) =>
-    named({ action: "remove", object: neighbour(index) }),
-  );
-  const stage = [
+  const before = Array.from({ length: 8191 }, (_, index): Change => ({
+    action: "remove",
+    object: neighbour(index),
+  }));
+  const stage: readonly Change[] = [
     ...before,
-    named({ action: "remove", object: neighbour(5000) }),
-    named({ action: "put", object: neighbour(5000, MAC_9) }),
-    named({ action: "remove", object: neighbour(6000) }),
+    { action: "remove", object: neighbour(5000) },
+    { action: "put", object: neighbour(5000, MAC_9) },
+    { action: "remove", object: neighbour(6000) },
   ];
-  const pass = new Pass(counted, new Map(), {
+  const pass = new Pass(counted, new Holdings(), {
     mayTry: () => true,
     isMissing: undefined,
-    needed: new Set(),
+    needed: new ByIdentity(),
     breathe: () => Promise.resolve(),
   });
-  await pass.run({ stages: [stage], blocked: [], actual: new Map() });
+  await pass.run({ stages: [stage], blocked: [], actual: new Holdings() });
   expect(sizes).toEqual([8193, 1]);
 });

@@ -1,13 +1,10 @@
 /** One pass over a kernel: applies a comparison stage by stage, and lets nothing rest on what was refused. */
 import { AgentError } from "../core/errors.ts";
-import type { BlockedRoute, Comparison, NamedChange } from "./difference.ts";
-import {
-  fdbIdentity,
-  isCompatible,
-  linkIdentity,
-  neighbourIdentity,
-  nexthopIdentity,
-} from "./identity.ts";
+import { ByIdentity } from "./by-identity.ts";
+import type { ReadonlyByIdentity } from "./by-identity.ts";
+import type { BlockedRoute, Comparison } from "./difference.ts";
+import { identityOf, isCompatible } from "./identity.ts";
+import type { Identity } from "./identity.ts";
 import type { Change, Kernel, KernelObject } from "./kernel.ts";
 import { printObject } from "./print.ts";
 
@@ -32,19 +29,17 @@ export interface ReconcileFailure {
 /** What a pass has to respect beyond the objects it is about. */
 export interface PassRules {
   /** False for what was refused lately: it then counts as refused without being asked for again. */
-  mayTry(identity: string, change: Change): boolean;
-  /** Whether an identity beyond the comparison is wished, and the kernel does not hold it; undefined where nothing of the kind is known. */
-  readonly isMissing: ((identity: string) => boolean) | undefined;
-  /** Identities that something beyond the comparison rests on. */
-  readonly needed: ReadonlySet<string>;
+  mayTry(change: Change): boolean;
+  /** Whether something beyond the comparison is wished, and the kernel does not hold it; undefined where nothing of the kind is known. */
+  readonly isMissing: ((of: Identity) => boolean) | undefined;
+  /** What something beyond the comparison rests on. */
+  readonly needed: ReadonlyByIdentity<true>;
   /** Called between batches. */
   breathe(): Promise<void>;
 }
 
 export class Pass implements ReconcileReport {
   readonly changes: Change[] = [];
-  /** The same, with what they are about. */
-  readonly done: NamedChange[] = [];
   readonly failures: ReconcileFailure[] = [];
   readonly held: Change[] = [];
   /** What was refused before and is not due yet. */
@@ -52,10 +47,10 @@ export class Pass implements ReconcileReport {
   readonly #kernel: Kernel;
   readonly #rules: PassRules;
   readonly #actual: Comparison["actual"];
-  /** Identities the kernel does not hold as wished. */
-  readonly #missing = new Set<string>();
-  /** Identities that something which stays in the kernel rests on. */
-  readonly #needed = new Set<string>();
+  /** What the kernel does not hold as wished. */
+  readonly #missing = new ByIdentity<true>();
+  /** What something that stays in the kernel rests on. */
+  readonly #needed = new ByIdentity<true>();
 
   constructor(kernel: Kernel, actual: Comparison["actual"], rules: PassRules) {
     this.#kernel = kernel;
@@ -72,43 +67,41 @@ export class Pass implements ReconcileReport {
       }
   }
 
-  async #apply(batch: readonly NamedChange[]): Promise<void> {
+  async #apply(batch: readonly Change[]): Promise<void> {
     const sent = this.#sift(batch);
     if (sent.length === 0) return;
-    const changes: Change[] = [];
-    for (const { change } of sent) changes.push(change);
-    const results = await this.#kernel.apply(changes);
+    const results = await this.#kernel.apply(sent);
     for (let index = 0; index < sent.length; index++) {
-      const named = sent[index];
-      if (named !== undefined) this.#conclude(named, results[index]?.error);
+      const change = sent[index];
+      if (change !== undefined) this.#conclude(change, results[index]?.error);
     }
   }
 
-  #conclude(named: NamedChange, error: Error | undefined): void {
-    const { change } = named;
-    if (error === undefined) {
-      this.done.push(named);
-      this.changes.push(change);
-    } else {
+  #conclude(change: Change, error: Error | undefined): void {
+    if (error === undefined) this.changes.push(change);
+    else {
       this.failures.push({ change, error });
-      this.#leave(named);
+      this.#leave(change);
     }
   }
 
   /** Puts aside what must wait; as a rule nothing. */
-  #sift(batch: readonly NamedChange[]): readonly NamedChange[] {
-    const resting = new Set<string>();
-    const untried = new Set<string>();
-    for (const { identity, change } of batch)
-      if (this.#mustWait(identity, change)) resting.add(identity);
-      else if (!this.#rules.mayTry(identity, change)) untried.add(identity);
-    if (resting.size === 0 && untried.size === 0) return batch;
-    return batch.filter((named) => {
+  #sift(batch: readonly Change[]): readonly Change[] {
+    const aside = new ByIdentity<Change[]>();
+    for (let index = 0; index < batch.length; index++) {
+      const change = batch[index];
+      if (change === undefined) continue;
+      if (this.#mustWait(change)) aside.set(change.object, this.held);
+      else if (!this.#rules.mayTry(change) && !aside.has(change.object))
+        aside.set(change.object, this.waiting);
+    }
+    if (aside.size === 0) return batch;
+    return batch.filter((change) => {
       // The removal and the put of one object are an exchange: both or neither.
-      if (resting.has(named.identity)) this.held.push(named.change);
-      else if (untried.has(named.identity)) this.waiting.push(named.change);
-      else return true;
-      this.#leave(named);
+      const list = aside.get(change.object);
+      if (list === undefined) return true;
+      list.push(change);
+      this.#leave(change);
       return false;
     });
   }
@@ -122,37 +115,46 @@ export class Pass implements ReconcileReport {
     this.failures.push({ change: { action: "put", object: wanted }, error });
   }
 
-  #mustWait(identity: string, { action, object }: Change): boolean {
+  #mustWait({ action, object }: Change): boolean {
     const { isMissing, needed } = this.#rules;
-    if (action === "remove") return this.#needed.has(identity) || needed.has(identity);
+    if (action === "remove") return this.#needed.has(object) || needed.has(object);
     if (this.#missing.size === 0 && isMissing === undefined) return false;
+    return this.#lacksGround(object);
+  }
+
+  #lacksGround(object: KernelObject): boolean {
+    const { isMissing } = this.#rules;
     return restsOn(object).some((one) => this.#missing.has(one) || isMissing?.(one) === true);
   }
 
   /** Remembers that the kernel keeps what it had in place of this change. */
-  #leave({ identity, change: { action, object } }: NamedChange): void {
-    const left = this.#actual.get(identity) ?? [];
-    for (const old of left) for (const one of restsOn(old)) this.#needed.add(one);
+  #leave({ action, object }: Change): void {
+    const left = this.#actual.all(object);
+    for (const old of left) for (const one of restsOn(old)) this.#needed.set(one, true);
     // A device that could not be adjusted still carries packets.
     const works = left.some(
       (old) => old.kind === "link" && object.kind === "link" && isCompatible(old, object),
     );
-    if (action === "put" && !works) this.#missing.add(identity);
+    if (action === "put" && !works) this.#missing.set(object, true);
   }
 }
 
 /** Cut so that the changes of one object stay together. */
-function* batches(stage: readonly NamedChange[]): Generator<readonly NamedChange[]> {
+function* batches(stage: readonly Change[]): Generator<readonly Change[]> {
   for (let start = 0; start < stage.length;) {
     let end = Math.min(start + BATCH_CHANGES, stage.length);
-    while (end < stage.length && stage[end]?.identity === stage[end - 1]?.identity) end++;
+    while (areOfOne(stage[end - 1], stage[end])) end++;
     yield stage.slice(start, end);
     start = end;
   }
 }
 
+function areOfOne(a: Change | undefined, b: Change | undefined): boolean {
+  return a !== undefined && b !== undefined && identityOf(a.object) === identityOf(b.object);
+}
+
 /** What an object is useless without. */
-export function restsOn(object: KernelObject): readonly string[] {
+export function restsOn(object: KernelObject): readonly Identity[] {
   switch (object.kind) {
     case "link":
     case "blackhole":
@@ -160,15 +162,20 @@ export function restsOn(object: KernelObject): readonly string[] {
       return [];
     case "address":
     case "fdb":
-      return [linkIdentity(object.link)];
-    case "neighbour":
-      return [linkIdentity(object.link), fdbIdentity(object.link, object.mac)];
     case "nexthop":
-      return [linkIdentity(object.link)];
+      return [{ kind: "link", name: object.link }];
+    case "neighbour": {
+      const { link, mac } = object;
+      return [
+        { kind: "link", name: link },
+        { kind: "fdb", link, mac },
+      ];
+    }
     case "route": {
-      const below = [linkIdentity(object.link)];
-      if (object.gateway !== undefined) below.push(neighbourIdentity(object.link, object.gateway));
-      if (object.nexthop !== undefined) below.push(nexthopIdentity(object.nexthop));
+      const { link, gateway, nexthop } = object;
+      const below: Identity[] = [{ kind: "link", name: link }];
+      if (gateway !== undefined) below.push({ kind: "neighbour", link, address: gateway });
+      if (nexthop !== undefined) below.push({ kind: "nexthop", id: nexthop });
       return below;
     }
   }

@@ -6,9 +6,12 @@ import { Mirror } from "./mirror.ts";
 import type { ReconcileReport } from "./pass.ts";
 import { Slices } from "../system/slices.ts";
 
+export { ByIdentity } from "./by-identity.ts";
+export type { ReadonlyByIdentity } from "./by-identity.ts";
 export { difference } from "./difference.ts";
 export type { DesiredState, Wish } from "./difference.ts";
 export { identityOf, isCompatible, isSame } from "./identity.ts";
+export type { Identity } from "./identity.ts";
 export { leftDevices } from "./leftovers.ts";
 export type { LeftRouteMarks } from "./kernel.ts";
 export { Mirror } from "./mirror.ts";
@@ -19,7 +22,7 @@ export { covers } from "./scope.ts";
 export { Slices, finish, isStep } from "../system/slices.ts";
 export type { Steps } from "../system/slices.ts";
 export { Wishes, asWished } from "./wishes.ts";
-export type { WishChanges, Writing } from "./wishes.ts";
+export type { WishChange, WishChanges, Writing } from "./wishes.ts";
 
 /**
  * One dump, and each stage of the difference in order. What is refused or held comes again in the next pass; a peer whose neighbour or

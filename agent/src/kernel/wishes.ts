@@ -1,6 +1,9 @@
 /** What the kernel should hold, kept from pass to pass: an object may be wished for by several peers, and is there once. */
 import { assert } from "../core/assert.ts";
-import { identityOf, isSame } from "./identity.ts";
+import { ByIdentity } from "./by-identity.ts";
+import type { ReadonlyByIdentity } from "./by-identity.ts";
+import { isSame } from "./identity.ts";
+import type { Identity } from "./identity.ts";
 import type { KernelObject, Route } from "./kernel.ts";
 import { isStep } from "../system/slices.ts";
 import type { Steps } from "../system/slices.ts";
@@ -19,16 +22,21 @@ export const asWished: Writing = {
   takeBack: (wished) => [wished],
 };
 
-/** By identity, what was wished before; undefined where nothing was. */
-export type WishChanges = ReadonlyMap<string, KernelObject | undefined>;
+export interface WishChange {
+  readonly of: Identity;
+  /** What was wished before; undefined where nothing was. */
+  readonly before: KernelObject | undefined;
+}
+
+export type WishChanges = ReadonlyByIdentity<WishChange>;
 
 export class Wishes {
-  /** By identity, as written. */
-  readonly objects: Map<string, KernelObject> = new Map();
+  /** As written. */
+  readonly objects: ByIdentity<KernelObject> = new ByIdentity();
   readonly #writing: Writing;
   /** How many wish for it, where that is more than one. */
-  readonly #shared = new Map<string, number>();
-  #before = new Map<string, KernelObject | undefined>();
+  readonly #shared = new ByIdentity<number>();
+  #changes = new ByIdentity<WishChange>();
   /** Whether what changes from now on is told of by `takeChanges`. */
   isFollowed = true;
 
@@ -50,46 +58,44 @@ export class Wishes {
   }
 
   #add(object: KernelObject): void {
-    const identity = identityOf(object);
-    const existing = this.objects.get(identity);
+    const existing = this.objects.get(object);
     if (existing === undefined) {
-      this.#note(identity, undefined);
-      this.objects.set(identity, object);
+      this.#note(object, undefined);
+      this.objects.set(object, object);
       return;
     }
     assert(isSame(existing, object), "whoever wishes for a kernel object wishes for the same");
-    this.#shared.set(identity, (this.#shared.get(identity) ?? 1) + 1);
+    this.#shared.set(object, (this.#shared.get(object) ?? 1) + 1);
   }
 
   #remove(object: KernelObject): void {
-    const identity = identityOf(object);
-    const holders = this.#shared.get(identity) ?? 1;
-    if (holders > 2) this.#shared.set(identity, holders - 1);
-    else if (holders === 2) this.#shared.delete(identity);
+    const holders = this.#shared.size === 0 ? 1 : (this.#shared.get(object) ?? 1);
+    if (holders > 2) this.#shared.set(object, holders - 1);
+    else if (holders === 2) this.#shared.delete(object);
     else {
-      this.#note(identity, this.objects.get(identity));
-      this.objects.delete(identity);
+      this.#note(object, this.objects.get(object));
+      this.objects.delete(object);
     }
   }
 
   /** What is wished otherwise than at the last call. */
   *takeChanges(): Steps<WishChanges> {
-    const changes = this.#before;
-    this.#before = new Map();
-    const identities = [...changes.keys()];
-    for (let index = 0; index < identities.length; index++) {
+    const changes = this.#changes;
+    this.#changes = new ByIdentity();
+    const all = changes.values();
+    for (let index = 0; index < all.length; index++) {
       if (isStep(index)) yield;
-      const identity = identities[index];
-      if (identity === undefined) continue;
-      const before = changes.get(identity);
-      const after = this.objects.get(identity);
+      const change = all[index];
+      if (change === undefined) continue;
+      const { of, before } = change;
+      const after = this.objects.get(of);
       const isBack = before !== undefined && after !== undefined && isSame(before, after);
-      if (before === after || isBack) changes.delete(identity);
+      if (before === after || isBack) changes.delete(of);
     }
     return changes;
   }
 
-  #note(identity: string, before: KernelObject | undefined): void {
-    if (this.isFollowed && !this.#before.has(identity)) this.#before.set(identity, before);
+  #note(of: Identity, before: KernelObject | undefined): void {
+    if (this.isFollowed && !this.#changes.has(of)) this.#changes.set(of, { of, before });
   }
 }

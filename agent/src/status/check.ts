@@ -3,8 +3,9 @@ import { FAMILIES, addToIp, cidrAddress, cidrLength } from "../core/ip.ts";
 import type { Ip } from "../core/ip.ts";
 import { parseSubnetFile } from "../core/subnet-file.ts";
 import type { AgentState, WishState } from "../daemon-vitals.ts";
+import { ByIdentity } from "../kernel/by-identity.ts";
+import type { ReadonlyByIdentity } from "../kernel/by-identity.ts";
 import { compare, wishOf } from "../kernel/difference.ts";
-import { identityOf } from "../kernel/identity.ts";
 import type { KernelObject, Route, RouteLookup } from "../kernel/kernel.ts";
 import { printObject } from "../kernel/print.ts";
 import { finish } from "../system/slices.ts";
@@ -44,7 +45,7 @@ export function findDifferences(
 ): readonly string[] {
   const { lines, missing } = kernelDifferences(wish, evidence.dumped);
   const misled = probesOf(wish).flatMap((probe, index) =>
-    missing.has(identityOf(probe.route)) ? [] : wayDifference(probe, evidence.ways[index]),
+    missing.has(probe.route) ? [] : wayDifference(probe, evidence.ways[index]),
   );
   return [...lines, ...misled, ...fileDifferences(state, evidence.subnetFile)];
 }
@@ -52,24 +53,24 @@ export function findDifferences(
 function kernelDifferences(
   wish: WishState,
   dumped: readonly KernelObject[],
-): { readonly lines: readonly string[]; readonly missing: ReadonlySet<string> } {
+): { readonly lines: readonly string[]; readonly missing: ReadonlyByIdentity<true> } {
   const { stages, blocked, actual } = finish(compare(dumped, wishOf(wish)));
-  const missing = new Set<string>();
-  const replaced = new Set<string>();
+  const missing = new ByIdentity<true>();
+  const replaced = new ByIdentity<true>();
   const changes = stages.flat();
-  for (const { identity, change } of changes) if (change.action === "put") missing.add(identity);
-  const lines = changes.flatMap(({ identity, change: { action, object } }) => {
+  for (const { action, object } of changes) if (action === "put") missing.set(object, true);
+  const lines = changes.flatMap(({ action, object }) => {
     if (action === "remove")
-      return missing.has(identity) ? [] : [`left over: ${printObject(object)}`];
-    if (replaced.has(identity)) return [];
-    replaced.add(identity);
-    const found = actual.get(identity)?.map(printObject) ?? [];
+      return missing.has(object) ? [] : [`left over: ${printObject(object)}`];
+    if (replaced.has(object)) return [];
+    replaced.set(object, true);
+    const found = actual.all(object).map(printObject);
     return found.length === 0
       ? [`missing: ${printObject(object)}`]
       : [`differs: ${printObject(object)} is wanted, ${found.join(" and ")} is there`];
   });
   for (const { wanted, obstacle } of blocked) {
-    missing.add(identityOf(wanted));
+    missing.set(wanted, true);
     lines.push(
       `blocked: ${printObject(wanted)} is wanted, the kernel's own ${printObject(obstacle)} stands there`,
     );
