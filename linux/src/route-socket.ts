@@ -223,9 +223,9 @@ export class RouteSocket {
     if (requests.length === 0) return [];
     const first = this.#claimSequences(requests.length);
     const writer = new MessageWriter();
-    const results: Refusal[] = [];
-    for (const request of requests)
-      results.push(encodeRequest(writer, request, first + results.length));
+    const results: Refusal[] = requests.map((request, index) =>
+      encodeRequest(writer, request, first + index),
+    );
     if (writer.bytes.length === 0) return results;
     const received = await this.#exchange(writer.bytes, true, areQuick(requests));
     const message = new MessageReader(received);

@@ -141,7 +141,15 @@ function encodeWay(writer: MessageWriter, route: Route, family: Family): void {
   if (route.gateway !== undefined) encodeVia(writer, family, route.gateway);
   if (route.linkIndex !== undefined) writer.u32Attribute(RTA_OIF, "link index", route.linkIndex);
   const { hops } = route;
-  if (hops === undefined) return;
+  if (hops !== undefined) encodeMultipath(writer, hops, family);
+}
+
+/** Apart, since whoever makes a function for each route would pay for it where there are no hops too. */
+function encodeMultipath(
+  writer: MessageWriter,
+  hops: NonNullable<Route["hops"]>,
+  family: Family,
+): void {
   writer.nest(RTA_MULTIPATH, () => {
     encodeHops(writer, family, hops);
   });
@@ -156,7 +164,10 @@ function encodeOptions(writer: MessageWriter, route: Route, family: Family): voi
     }
     writer.ipAttribute(RTA_PREFSRC, preferredSource);
   }
-  if (mtu === undefined) return;
+  if (mtu !== undefined) encodeMtu(writer, mtu);
+}
+
+function encodeMtu(writer: MessageWriter, mtu: number): void {
   writer.nest(RTA_METRICS, () => {
     writer.u32Attribute(RTAX_MTU, "route mtu", mtu);
   });

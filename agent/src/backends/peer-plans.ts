@@ -91,11 +91,24 @@ interface Candidate {
   warning: string | undefined;
   /** Its lease is no more. */
   isGone: boolean;
+  /** Among those of which something may have changed. */
+  isAsked: boolean;
 }
 
-type Verdict = Pick<Candidate, "objects" | "rejection" | "warning">;
-
 const NOTHING: readonly KernelObject[] = [];
+const NO_PLAN: PeerPlan = { objects: NOTHING };
+const NOBODY: readonly Candidate[] = [];
+
+/** Each once, in the order in which they were named. */
+class Changed {
+  readonly candidates: Candidate[] = [];
+
+  add(candidate: Candidate): void {
+    if (candidate.isAsked) return;
+    candidate.isAsked = true;
+    this.candidates.push(candidate);
+  }
+}
 
 export class PeerPlans {
   readonly #planner: Planner;
@@ -154,7 +167,7 @@ export class PeerPlans {
   *update({ added, removed, routes }: PeersChange, isFollowed = true): Steps<PlanChange> {
     this.#planned = 0;
     this.#wishes.isFollowed = isFollowed;
-    const changed = new Set<Candidate>();
+    const changed = new Changed();
     for (let index = 0; index < removed.length; index++) {
       if (isStep(index)) yield;
       const lease = removed[index];
@@ -168,23 +181,24 @@ export class PeerPlans {
       if (lease !== undefined && !this.#candidates.has(lease)) this.#enter(lease, changed);
     }
     this.#reroute(routes, changed);
-    const asked = [...changed];
-    for (let index = 0; index < asked.length; index++) {
+    const { candidates } = changed;
+    for (let index = 0; index < candidates.length; index++) {
       if (isStep(index)) yield;
-      const candidate = asked[index];
+      const candidate = candidates[index];
       if (candidate !== undefined) this.#plan(candidate);
     }
     for (const claims of this.#claims.values())
       for (const candidate of claims.takeContested()) changed.add(candidate);
-    return yield* this.#publish([...changed]);
+    return yield* this.#publish(candidates);
   }
 
-  #enter(lease: Lease, changed: Set<Candidate>): void {
+  #enter(lease: Lease, changed: Changed): void {
     const own = this.#own;
     if (own === undefined) return;
-    const candidates: Candidate[] = [];
-    for (const family of this.#families) {
-      const peer = peerOf(lease, family);
+    let candidates = NOBODY;
+    for (let at = 0; at < this.#families.length; at++) {
+      const family = this.#families[at];
+      const peer = family && peerOf(lease, family);
       if (peer === undefined) continue;
       const candidate: Candidate = {
         peer,
@@ -194,18 +208,20 @@ export class PeerPlans {
         rejection: undefined,
         warning: undefined,
         isGone: false,
+        isAsked: false,
       };
-      candidates.push(candidate);
+      // As a rule of one family, and there are thousands.
+      candidates = candidates.length === 0 ? [candidate] : [...candidates, candidate];
       changed.add(candidate);
       if (candidate.problem !== undefined) continue;
-      const index = this.#index(family);
-      if (index.add(peer.subnet, candidate))
+      const index = this.#index(peer.family);
+      if (index.add(peer.subnet, candidate) && index.isNested)
         for (const other of index.within(peer.subnet)) changed.add(other);
     }
     this.#candidates.set(lease, candidates);
   }
 
-  #leave(candidate: Candidate, changed: Set<Candidate>): void {
+  #leave(candidate: Candidate, changed: Changed): void {
     candidate.isGone = true;
     changed.add(candidate);
     if (candidate.problem !== undefined) return;
@@ -216,7 +232,7 @@ export class PeerPlans {
   }
 
   /** Peers that are reached in another way than before are planned anew. */
-  #reroute(routes: PeersChange["routes"], changed: Set<Candidate>): void {
+  #reroute(routes: PeersChange["routes"], changed: Changed): void {
     const moved = new Set<Ip>();
     for (const [destination, route] of routes) {
       if (isSameRoute(this.#routes.get(destination), route)) continue;
@@ -272,51 +288,56 @@ export class PeerPlans {
     const complaints: string[] = [];
     const settled: string[] = [];
     const firsts: Firsts = new Map();
-    const news: { readonly candidate: Candidate; readonly objects: readonly KernelObject[] }[] = [];
     for (let index = 0; index < changed.length; index++) {
       if (isStep(index)) yield;
       const candidate = changed[index];
       if (candidate === undefined) continue;
-      const { rejection, warning, objects } = this.#verdict(candidate, firsts);
-      if (objects !== candidate.objects) {
-        for (const object of candidate.objects) this.#wishes.remove(object);
-        candidate.objects = NOTHING;
-        news.push({ candidate, objects });
-      }
+      candidate.isAsked = false;
       const before = complaintOf(candidate);
-      candidate.rejection = rejection;
-      candidate.warning = warning;
+      candidate.rejection = this.#refusal(candidate, firsts);
+      const granted = grantedTo(candidate);
+      candidate.warning = granted?.warning;
       const after = complaintOf(candidate);
       if (before !== after && before !== undefined) settled.push(before);
       if (before !== after && after !== undefined) complaints.push(after);
+      if (granted?.objects === candidate.objects) continue;
+      for (const object of candidate.objects) this.#wishes.remove(object);
+      candidate.objects = NOTHING;
     }
-    for (let index = 0; index < news.length; index++) {
+    for (let index = 0; index < changed.length; index++) {
       if (isStep(index)) yield;
-      const one = news[index];
-      if (one === undefined) continue;
-      for (const object of one.objects) this.#wishes.add(object);
-      one.candidate.objects = one.objects;
+      const candidate = changed[index];
+      if (candidate !== undefined && candidate.objects === NOTHING) this.#wishFor(candidate);
     }
     const wishes = yield* this.#wishes.takeChanges();
     return { wishes, complaints, settled, planned: this.#planned };
   }
 
-  #verdict(candidate: Candidate, firsts: Firsts): Verdict {
+  #wishFor(candidate: Candidate): void {
+    const { objects } = grantedTo(candidate) ?? NO_PLAN;
+    for (let index = 0; index < objects.length; index++) {
+      const object = objects[index];
+      if (object !== undefined) this.#wishes.add(object);
+    }
+    candidate.objects = objects;
+  }
+
+  /** Why nothing is wished for it; undefined for one that is gone, too. */
+  #refusal(candidate: Candidate, firsts: Firsts): string | undefined {
     const { peer, problem, plan } = candidate;
-    if (candidate.isGone) return refused(undefined);
-    if (problem !== undefined) return refused(problem);
+    if (candidate.isGone || problem !== undefined) return candidate.isGone ? undefined : problem;
     if (plan === undefined) {
       const outer = this.#outer(candidate);
       assert(outer !== undefined, "a peer that nothing keeps out has a plan");
-      return refused(`subnet ${peer.subnet} overlaps ${outer.subnet} of ${outer.publicIp}`);
+      return `subnet ${peer.subnet} overlaps ${outer.subnet} of ${outer.publicIp}`;
     }
-    if ("refused" in plan) return refused(plan.refused);
+    if ("refused" in plan) return plan.refused;
     const { claim } = plan;
     const rivals = claim && this.#claimsIn(peer.family).rivals(claim.of);
     const first = rivals === undefined ? peer : firstOf(rivals, firsts);
-    if (claim !== undefined && first.publicIp !== claim.holder)
-      return refused(`${claim.what} ${claim.of} is that of ${first.subnet} at ${first.publicIp}`);
-    return { objects: plan.objects, rejection: undefined, warning: plan.warning };
+    return claim === undefined || first.publicIp === claim.holder
+      ? undefined
+      : `${claim.what} ${claim.of} is that of ${first.subnet} at ${first.publicIp}`;
   }
 
   #claimsIn(family: Family): Claims<Candidate> {
@@ -369,8 +390,11 @@ function firstOf(rivals: readonly Candidate[], firsts: Firsts): SelectedPeer {
   return peer;
 }
 
-function refused(reason: string | undefined): Verdict {
-  return { objects: NOTHING, rejection: reason, warning: undefined };
+/** The plan of a candidate that is there and not rejected. */
+function grantedTo({ isGone, rejection, plan }: Candidate): PeerPlan | undefined {
+  return isGone || rejection !== undefined || plan === undefined || "refused" in plan
+    ? undefined
+    : plan;
 }
 
 function complaintOf({ peer, rejection, warning }: Candidate): string | undefined {

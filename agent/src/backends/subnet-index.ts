@@ -13,6 +13,11 @@ export class SubnetIndex<Holder> {
     this.#compare = compare;
   }
 
+  /** Whether any subnet may have another holder, or another subnet inside it; as a rule none has. */
+  get isNested(): boolean {
+    return this.#lengths.size > 1 || this.#rivals.size > 0;
+  }
+
   /** @param subnet without host bits. @returns whether it is now the first holder of that subnet */
   add(subnet: Cidr, holder: Holder): boolean {
     const length = cidrLength(subnet);

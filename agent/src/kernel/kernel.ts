@@ -166,7 +166,6 @@ export interface Change {
 
 /** One per change, in the order of the changes. */
 export interface ChangeResult {
-  readonly change: Change;
   /** AgentError "kernel-refused" naming the object and what the kernel said. */
   readonly error?: Error;
 }

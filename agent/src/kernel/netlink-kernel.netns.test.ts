@@ -229,6 +229,27 @@ requires("netns", "vxlan")("real kernel", () => {
     );
   });
 
+  test("results are in the order of the changes, though of a whole group nothing can be asked", async () => {
+    await using world = await withCard();
+    const { kernel } = world;
+    const on = (link: string, length: number): readonly Change[] =>
+      Array.from({ length }, (_, index) => ({
+        action: "put",
+        object: {
+          kind: "neighbour",
+          link,
+          address: parseIp(`192.0.2.${index % 250}`),
+          mac: parseMac("0e:00:00:00:00:02"),
+        },
+      }));
+    const changes = [...on("card0", 600), ...on("absent0", 1_200), ...on("card0", 600)];
+    const results = await kernel.apply(changes);
+    const refused = results.map(({ error }) => error !== undefined);
+    expect(refused).toEqual(
+      changes.map(({ object }) => object.kind === "neighbour" && object.link === "absent0"),
+    );
+  });
+
   test("in the process's own namespace sysctls are the files under /proc/sys", async () => {
     await using world = await withCard();
     const program = fileURLToPath(new URL("netlink-kernel.ts", import.meta.url));

@@ -24,8 +24,9 @@ export function nexthopRequest(
   linkIndex: number,
 ): Request {
   if (action === "remove") return removeNexthop({ id });
-  const way = gateway === undefined ? {} : { gateway };
-  return putNexthop({ id, ...way, linkIndex, onlink, protocol });
+  return gateway === undefined
+    ? putNexthop({ id, linkIndex, onlink, protocol })
+    : putNexthop({ id, gateway, linkIndex, onlink, protocol });
 }
 
 /**

@@ -88,14 +88,16 @@ export class NetlinkWriter {
     const results: ChangeResult[] = [];
     let run: CarriedChange[] = [];
     const flush = async (): Promise<void> => {
-      results.push(...(await this.#applyCarried(run)));
+      await this.#applyCarried(run, results);
       run = [];
     };
-    for (const change of changes) {
+    for (let index = 0; index < changes.length; index++) {
+      const change = changes[index];
+      if (change === undefined) continue;
       if (isCarried(change)) run.push(change);
       else {
         await flush();
-        results.push(result(change, await this.#applyAlone(change)));
+        results.push(resultOf(change, await this.#applyAlone(change)));
       }
     }
     await flush();
@@ -109,11 +111,13 @@ export class NetlinkWriter {
     return Promise.resolve({ code: "EPERM", detail: `a ${object.kind} cannot be removed` });
   }
 
-  /** Groups are written while the kernel is busy with the ones before them, and reach it in order. */
-  async #applyCarried(changes: readonly CarriedChange[]): Promise<readonly ChangeResult[]> {
-    if (changes.length === 0) return [];
+  /**
+   * Groups are written while the kernel is busy with the ones before them, and reach it in order; results are added in that order,
+   * though a group of which nothing can be asked is done at once.
+   */
+  async #applyCarried(changes: readonly CarriedChange[], results: ChangeResult[]): Promise<void> {
+    if (changes.length === 0) return;
     const links = await this.#linksOf(changes);
-    const results: ChangeResult[] = [];
     let before: Promise<readonly ChangeResult[]> = Promise.resolve([]);
     for (let start = 0; start < changes.length; start += GROUP_CHANGES) {
       const group = this.#applyGroup(changes.slice(start, start + GROUP_CHANGES), links);
@@ -123,16 +127,18 @@ export class NetlinkWriter {
       before = group;
     }
     results.push(...(await before));
-    return results;
   }
 
   /** By name. As a rule they are one or two, on a node that has one for every pod: those are asked for alone. */
   async #linksOf(changes: readonly CarriedChange[]): Promise<ReadonlyMap<string, LinuxLink>> {
     const links = new Map<string, LinuxLink>();
     const unknown = new Set<string>();
-    for (const { object } of changes) {
-      const name = linkNameOf(object);
-      if (name === "" || links.has(name)) continue;
+    let last = "";
+    for (let index = 0; index < changes.length; index++) {
+      const change = changes[index];
+      const name = change === undefined ? "" : linkNameOf(change.object);
+      if (name === "" || name === last || links.has(name)) continue;
+      last = name;
       const known = this.#known?.get(name);
       if (known === undefined) unknown.add(name);
       else links.set(name, known);
@@ -156,7 +162,9 @@ export class NetlinkWriter {
   ): Promise<readonly ChangeResult[]> {
     const requests: Request[] = [];
     const obstacles = new Map<CarriedChange, Refusal>();
-    for (const change of changes) {
+    for (let index = 0; index < changes.length; index++) {
+      const change = changes[index];
+      if (change === undefined) continue;
       const link = links.get(linkNameOf(change.object));
       const obstacle = obstacleTo(change, link);
       if (obstacle === undefined)
@@ -166,12 +174,14 @@ export class NetlinkWriter {
     const answers = await this.#socket.execute(requests);
     const results: ChangeResult[] = [];
     let answered = 0;
-    for (const change of changes) {
-      const obstacle = obstacles.get(change);
+    for (let index = 0; index < changes.length; index++) {
+      const change = changes[index];
+      if (change === undefined) continue;
+      const obstacle = obstacles.size === 0 ? undefined : obstacles.get(change);
       const refusal = obstacle ?? refusalOf(answers[answered]);
       if (obstacle === undefined) answered++;
       const isNone = obstacle === undefined ? isAbsence(change, refusal) : change.action !== "put";
-      results.push(result(change, isNone ? undefined : refusal));
+      results.push(resultOf(change, isNone ? undefined : refusal));
     }
     return results;
   }
@@ -332,6 +342,8 @@ function refusalOf(error: LinuxRefusal): Refusal | undefined {
   return { code: error.code, detail, cause: error };
 }
 
-function result(change: Change, refusal: Refusal | undefined): ChangeResult {
-  return refusal === undefined ? { change } : { change, error: refusedChange(change, refusal) };
+const DONE: ChangeResult = {};
+
+function resultOf(change: Change, refusal: Refusal | undefined): ChangeResult {
+  return refusal === undefined ? DONE : { error: refusedChange(change, refusal) };
 }

@@ -50,9 +50,10 @@ export const keepsOldMac: WrapKernel = (kernel) => {
         known.add(object.address);
         return isNew;
       };
-      const [news, old] = [changes.filter(isNews), new Set(changes)];
-      for (const change of news) old.delete(change);
-      return [...(await kernel.apply(news)), ...[...old].map((change) => ({ change }))];
+      const news = changes.filter(isNews);
+      const results = await kernel.apply(news);
+      const told = new Map(news.map((change, index) => [change, results[index]]));
+      return changes.map((change) => told.get(change) ?? {});
     },
   });
 };
@@ -85,7 +86,7 @@ export const sendsToTheWrongNode: WrapKernel = (kernel) => {
     dump: async (scope) =>
       (await kernel.dump(scope)).map((object) => asked.get(identityOf(object)) ?? object),
     apply: async (changes) => {
-      const results = await kernel.apply(
+      return kernel.apply(
         changes.map(({ action, object }): Change => {
           const wrong = misdirected(object);
           if (action === "remove") asked.delete(identityOf(object));
@@ -93,10 +94,6 @@ export const sendsToTheWrongNode: WrapKernel = (kernel) => {
           return { action, object: wrong ?? object };
         }),
       );
-      return results.map((result, index) => ({
-        ...result,
-        change: changes[index] ?? result.change,
-      }));
     },
   });
 };
@@ -148,7 +145,7 @@ export const putsRoutesFirst: WrapKernel = (kernel) => {
       );
       const results = await kernel.apply([...now, ...(hasRoute ? waiting.splice(0) : [])]);
       const told = new Map(now.map((change, index) => [change, results[index]]));
-      return changes.map((change) => told.get(change) ?? { change });
+      return changes.map((change) => told.get(change) ?? {});
     },
   });
 };

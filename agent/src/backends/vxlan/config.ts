@@ -17,6 +17,8 @@ export interface VxlanOptions {
 
 /** Source: RFC 7348 section 5, a field of 24 bits. */
 const VNI_MAX = 0xff_ffff;
+/** What the reference reads of a peer, whatever it can use. */
+const PUBLISHED_VNI = { max: 0xffff_ffff };
 const PORT_MAX = 0xffff;
 /** Largest MTU of a device. Source: linux/if_ether.h ETH_MAX_MTU. */
 const MTU_MAX = 65_535;
@@ -60,7 +62,7 @@ export function formatVxlanData(vni: number, vtepMac: Mac): unknown {
 /** @throws AgentError "config-invalid" */
 export function parseVxlanData(value: unknown): VxlanData {
   const reader = openObject(value, "backend data");
-  const vni = reader.integer("VNI", undefined, { max: 0xffff_ffff });
+  const vni = reader.integer("VNI", undefined, PUBLISHED_VNI);
   const text = reader.string("VtepMAC", undefined);
   if (text === undefined) throw new AgentError("config-invalid", "backend data: no VtepMAC");
   const vtepMac = parseMac(text);

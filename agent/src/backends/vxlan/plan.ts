@@ -89,16 +89,16 @@ function planPeer(
   if (vtepMac === device.mac)
     throw new AgentError("config-invalid", `VtepMAC ${vtepMac} is this node's own`);
   const direct = directLink(setup, route);
-  return {
+  const plan: PeerPlan = {
     objects:
       direct === undefined ? encapsulated(device.name, peer, vtepMac) : [directRoute(direct, peer)],
     // An FDB sends a MAC to one place. Two leases of one node may share it.
     claim: { what: "VtepMAC", of: vtepMac, holder: peer.publicIp },
-    // Programmed as the reference does, but most likely a mistake (spec 10 V11).
-    ...(vni === undefined || vni === setup.vni
-      ? {}
-      : { warning: `uses VNI ${vni}, ours is ${setup.vni}: its packets will not arrive` }),
   };
+  if (vni === undefined || vni === setup.vni) return plan;
+  // Programmed as the reference does, but most likely a mistake (spec 10 V11).
+  const warning = `uses VNI ${vni}, ours is ${setup.vni}: its packets will not arrive`;
+  return { ...plan, warning };
 }
 
 /** The device a peer is on the same segment of; undefined when packets for it need the tunnel. */
