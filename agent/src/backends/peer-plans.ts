@@ -279,7 +279,9 @@ export class PeerPlans {
 
   /** The peer whose subnet keeps this one out. */
   #outer(candidate: Candidate): SelectedPeer | undefined {
-    const outermost = this.#index(candidate.peer.family).outermost(candidate.peer.subnet);
+    const index = this.#index(candidate.peer.family);
+    if (!index.isNested) return undefined;
+    const outermost = index.outermost(candidate.peer.subnet);
     return outermost === undefined || outermost === candidate ? undefined : outermost.peer;
   }
 

@@ -158,8 +158,9 @@ function samePrefix(a: Ip | Cidr, b: Ip | Cidr, length: number): boolean {
   const quad = cidrQuad(a);
   const other = cidrQuad(b);
   if (quad !== undefined && other !== undefined) {
-    const size = 2 ** (familyBits(4) - length);
-    return Math.floor(quad / size) === Math.floor(other / size);
+    const shift = familyBits(4) - length;
+    // A shift by 32 would be one by 0.
+    return length === 0 || quad >>> shift === other >>> shift;
   }
   const family = familyOf(a);
   if (family !== familyOf(b)) return false;

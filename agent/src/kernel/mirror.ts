@@ -166,10 +166,10 @@ export class Mirror {
       if (isStep(index)) yield;
       const change = changes[index];
       if (change === undefined) continue;
-      const { object } = change;
+      const { action, object } = change;
       const before = this.#others.size === 0 ? undefined : this.#others.get(object)?.objects;
-      // As a rule the kernel held nothing of it, and has what is wished now.
-      if (before === undefined && wish.objects.get(object) === object) continue;
+      // As a rule the kernel held nothing of it, and has what is wished now: nothing else is put.
+      if (before === undefined && action === "put") continue;
       this.#setOther(object, afterChange(before ?? [], change));
       this.#forgetIfWished(object, wish);
     }

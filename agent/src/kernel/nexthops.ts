@@ -73,8 +73,7 @@ export class RouteForms implements Writing {
     }
     const nexthop = this.#nexthopFor(wished);
     if (nexthop === undefined) this.#countPlain(wished.link, 1);
-    const objects =
-      nexthop === undefined ? [wished] : [{ ...wished, nexthop: nexthop.id }, nexthop];
+    const objects = nexthop === undefined ? [wished] : [over(nexthop, wished), nexthop];
     this.#written.set(wished.destination, { wished, objects, count: 1, next });
     return objects;
   }
@@ -111,14 +110,20 @@ export class RouteForms implements Writing {
   /** Undefined for a route that is written plain. */
   #nexthopFor(wished: Route): Nexthop | undefined {
     const known = this.#nexthops.get(wished);
-    const standing = this.#standing.get(wished.destination);
-    this.#standing.delete(wished.destination);
+    const standing = this.#takeStanding(wished.destination);
     if (standing !== undefined && isSameWay(standing, wished)) {
       if (standing.nexthop === undefined) return undefined;
       if (standing.nexthop === known?.id) return known;
     }
     if ((this.#plain.get(wished.link) ?? 0) < this.#from) return undefined;
     return known ?? this.#make(wished);
+  }
+
+  #takeStanding(destination: Cidr): Route | undefined {
+    if (this.#standing.size === 0) return undefined;
+    const standing = this.#standing.get(destination);
+    this.#standing.delete(destination);
+    return standing;
   }
 
   #make({ gateway, link, onlink }: Route): Nexthop {
@@ -181,6 +186,13 @@ class Ways {
   #form(onlink: boolean): Map<string, Map<Ip | undefined, Nexthop>> {
     return onlink ? this.#onlink : this.#connected;
   }
+}
+
+/** Told member by member: there are thousands, and a copy takes twice the memory. */
+function over({ id }: Nexthop, wished: Route): Route {
+  const { kind, destination, gateway, link, onlink, protocol } = wished;
+  if (gateway === undefined) return { ...wished, nexthop: id };
+  return { kind, destination, gateway, link, onlink, protocol, nexthop: id };
 }
 
 function find(written: Written | undefined, wished: Route): Written | undefined {
