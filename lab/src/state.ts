@@ -1,4 +1,4 @@
-import type { LabOptions } from "./options.ts";
+import { HOST_DRIVERS, type HostDriverName, type LabOptions } from "./options.ts";
 import { runFiles } from "./run-directory.ts";
 import { readText, writeText } from "./system/files.ts";
 import { isSameProcess, type ProcessIdentity } from "./system/process-table.ts";
@@ -28,7 +28,7 @@ export function readState(runDirectory: string): LabState | undefined {
   }
   try {
     const value: unknown = JSON.parse(text);
-    return isLabState(value) ? value : undefined;
+    return isLabState(value) ? withDriver(value) : undefined;
   } catch (error) {
     if (error instanceof SyntaxError) {
       return undefined;
@@ -54,15 +54,28 @@ export function isAlive(state: LabState): boolean {
   return isSameProcess(state.lab?.init ?? state.maker);
 }
 
-/** Other programs may have a lab.json, too. Both ends are of one version, so that its marks are enough. */
+/** What labs of before there were drivers have, so that what they left can be collected. */
+const FIRST_DRIVER: HostDriverName = "netns";
+
+function withDriver(state: LabState): LabState {
+  const { driver = FIRST_DRIVER } = state.options as Partial<LabOptions>;
+  return { ...state, options: { ...state.options, driver } };
+}
+
+/**
+ * Other programs may have a lab.json, too, and so do labs of other versions: what one with a driver that is not known here has left on the
+ * machine is not known either.
+ */
 function isLabState(value: unknown): value is LabState {
   if (typeof value !== "object" || value === null || !("id" in value) || !("maker" in value)) {
     return false;
   }
-  const name: unknown =
+  const options =
     "options" in value && typeof value.options === "object" && value.options !== null
-      ? Reflect.get(value.options, "name")
-      : undefined;
+      ? value.options
+      : {};
+  const name: unknown = Reflect.get(options, "name");
+  const driver: unknown = Reflect.get(options, "driver") ?? FIRST_DRIVER;
   const processes = [
     value.maker,
     ...("lab" in value && typeof value.lab === "object" && value.lab !== null
@@ -70,7 +83,10 @@ function isLabState(value: unknown): value is LabState {
       : []),
   ];
   return (
-    typeof value.id === "string" && typeof name === "string" && processes.every(isProcessIdentity)
+    typeof value.id === "string" &&
+    typeof name === "string" &&
+    HOST_DRIVERS.some((known) => known === driver) &&
+    processes.every(isProcessIdentity)
   );
 }
 

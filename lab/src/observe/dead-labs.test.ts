@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -91,6 +99,21 @@ it("removes a dead one whole, and nothing beside it", async () => {
   expect(first && (await removeDeadLab(first))).toBe(true);
   expect(first && (await removeDeadLab(first))).toBe(false);
   expect(readdirSync(labs)).toEqual(["dead-too"]);
+});
+
+it("removes what a version without drivers left, and leaves alone what one with others may have left", async () => {
+  for (const [name, driver] of [
+    ["before", undefined],
+    ["later", "hypervisor"],
+  ] as const) {
+    const file = join(makeLab(name, { lab: dead }), "lab.json");
+    const state = JSON.parse(readFileSync(file, "utf8")) as LabState;
+    writeFileSync(file, JSON.stringify({ ...state, options: { ...state.options, driver } }));
+  }
+  const found = await findLabs(labs);
+  expect(found).toMatchObject([{ fate: "dead" }, { fate: "unclear" }]);
+  expect(found[0] && (await removeDeadLab(found[0]))).toBe(true);
+  expect(readdirSync(labs)).toEqual(["later"]);
 });
 
 it("gives back a directory that another lab took between looking and removing", async () => {
