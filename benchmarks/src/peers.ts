@@ -1,5 +1,5 @@
 /** Peers as program-peers.c counts them, from 1: number i has 10.(i/256).(i%256).0/24, 0e:00:00:00:(i/256):(i%256), 198.18.(i/256).(i%256). */
-import { parseCidr, parseIp } from "agent/core/ip.ts";
+import { parseCidr, parseIp, perFamily } from "agent/core/ip.ts";
 import type { Lease } from "agent/core/lease.ts";
 import { type NetworkConfig, parseNetworkConfig } from "agent/core/network-config.ts";
 
@@ -16,10 +16,10 @@ export function peer(number: number, variant = 0): Lease {
   const hex = (value: number): string => value.toString(16).padStart(2, "0");
   const VtepMAC = `0e:00:00:${hex(variant)}:${hex(high)}:${hex(low)}`;
   return {
-    subnets: { 4: parseCidr(`10.${high}.${low}.0/24`) },
-    publicIps: { 4: parseIp(`198.18.${high}.${low}`) },
+    subnets: perFamily(parseCidr(`10.${high}.${low}.0/24`), undefined),
+    publicIps: perFamily(parseIp(`198.18.${high}.${low}`), undefined),
     backendType: "vxlan",
-    backendData: { 4: { VNI: 1, VtepMAC } },
+    backendData: perFamily<unknown>({ VNI: 1, VtepMAC }, undefined),
   };
 }
 

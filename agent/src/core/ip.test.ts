@@ -19,6 +19,7 @@ import {
   overlaps,
   parseCidr,
   parseIp,
+  perFamily,
   tryParseCidr,
   tryParseIp,
 } from "./ip.ts";
@@ -179,4 +180,14 @@ describe("prefixes", () => {
     expect(overlaps(parseCidr(a), parseCidr(b))).toBe(expected);
     expect(overlaps(parseCidr(b), parseCidr(a))).toBe(expected);
   });
+});
+
+test.each([
+  [undefined, undefined, {}],
+  ["a", undefined, { 4: "a" }],
+  [undefined, "b", { 6: "b" }],
+  ["a", "b", { 4: "a", 6: "b" }],
+])("a value for each family that has one: %s and %s", (four, six, expected) => {
+  expect(perFamily(four, six)).toStrictEqual(expected);
+  expect(perFamily(four, six)).not.toBe(perFamily(four, six));
 });

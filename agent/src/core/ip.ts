@@ -28,6 +28,23 @@ export function familyOf(address: Ip | Cidr): Family {
 /** A value per family; absent means that the family is not in use. */
 export type PerFamily<T> = Readonly<Partial<Record<Family, T>>>;
 
+const [NEITHER, FIRST, SECOND, BOTH] = ["{}", '{"4":0}', '{"6":0}', '{"4":0,"6":0}'].map(
+  (text) => JSON.parse(text) as object,
+);
+
+/**
+ * The same as a literal, in half the memory: V8 gives an object with numbers for keys room for 23 of them, but not one that was read
+ * from JSON, nor its copies. Of each lease there are three.
+ */
+export function perFamily<T>(four: T | undefined, six: T | undefined): PerFamily<T> {
+  if (four === undefined && six === undefined) return { ...NEITHER };
+  const shape = six === undefined ? FIRST : four === undefined ? SECOND : BOTH;
+  const made: Partial<Record<Family, T>> = { ...shape };
+  if (four !== undefined) made[4] = four;
+  if (six !== undefined) made[6] = six;
+  return made;
+}
+
 /**
  * Reads a dotted quad without leading zeros, or any RFC 4291 text.
  * IPv4-mapped IPv6 addresses are refused: flannel prints them as IPv4, so they cannot round-trip (spec 02 section 5).

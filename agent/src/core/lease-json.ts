@@ -1,6 +1,6 @@
 /** The value of a lease in the store, byte for byte as Go's encoding/json writes it. Source: spec 03 section 2. */
 import { AgentError } from "./errors.ts";
-import { FAMILIES, familyOf, isUnspecified, tryParseIp } from "./ip.ts";
+import { FAMILIES, familyOf, isUnspecified, perFamily, tryParseIp } from "./ip.ts";
 import type { Family, Ip } from "./ip.ts";
 import { describeValue, openObject, parseJson } from "./json-object.ts";
 import type { ObjectReader } from "./json-object.ts";
@@ -41,15 +41,11 @@ export function parseLeaseValue(text: string): LeaseAttributes {
   if (isLongerThan(text, MAX_LEASE_VALUE_BYTES))
     throw invalid(`longer than ${MAX_LEASE_VALUE_BYTES} bytes`);
   const reader = openObject(parseJson(text, WHAT), WHAT);
-  const publicIps: Partial<Record<Family, Ip>> = {};
-  const backendData: Partial<Record<Family, unknown>> = {};
-  for (const family of FAMILIES) {
-    const publicIp = readPublicIp(reader, family);
-    if (publicIp !== undefined) publicIps[family] = publicIp;
-    const data = reader.raw(BACKEND_DATA[family]);
-    if (data !== undefined) backendData[family] = data;
-  }
-  return { publicIps, backendType: reader.string("BackendType", ""), backendData };
+  return {
+    publicIps: perFamily(readPublicIp(reader, 4), readPublicIp(reader, 6)),
+    backendType: reader.string("BackendType", ""),
+    backendData: perFamily(reader.raw(BACKEND_DATA[4]), reader.raw(BACKEND_DATA[6])),
+  };
 }
 
 function readPublicIp(reader: ObjectReader, family: Family): Ip | undefined {

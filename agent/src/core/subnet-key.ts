@@ -1,6 +1,14 @@
 /** The last segment of a lease's etcd key: `10.42.1.0-24` or `10.42.1.0-24&fd00:42:1::-64`. Source: spec 03 section 1. */
 import { AgentError } from "./errors.ts";
-import { cidrAddress, cidrLength, familyBits, familyOf, maskCidr, tryParseCidr } from "./ip.ts";
+import {
+  cidrAddress,
+  cidrLength,
+  familyBits,
+  familyOf,
+  maskCidr,
+  perFamily,
+  tryParseCidr,
+} from "./ip.ts";
 import type { Cidr, Family, PerFamily } from "./ip.ts";
 
 /** Stricter than the reference, which neither anchors the text on the left nor means its dots. */
@@ -30,12 +38,12 @@ export function parseSubnetKey(name: string): PerFamily<Cidr> | undefined {
   const [, firstAddress, firstLength, secondAddress, secondLength] = match;
   const first = parsePart(`${firstAddress}/${firstLength}`, 4);
   if (first === undefined) return undefined;
-  let subnets: PerFamily<Cidr> = { 4: first };
+  let second: Cidr | undefined;
   if (secondAddress !== undefined) {
-    const second = parsePart(`${secondAddress}/${secondLength}`, 6);
+    second = parsePart(`${secondAddress}/${secondLength}`, 6);
     if (second === undefined) return undefined;
-    subnets = { 4: first, 6: second };
   }
+  const subnets = perFamily(first, second);
   return formatSubnetKey(subnets) === name ? subnets : undefined;
 }
 
