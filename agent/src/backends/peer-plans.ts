@@ -15,10 +15,23 @@ import type { Lease } from "../core/lease.ts";
 import type { KernelObject, RouteLookup, Scope } from "../kernel/kernel.ts";
 import { Wishes, asWished, finish, identityOf, isStep } from "../kernel/reconcile.ts";
 import type { DesiredState, Steps, Wish, WishChanges, Writing } from "../kernel/reconcile.ts";
+import {
+  Changed,
+  NOBODY,
+  NOTHING,
+  NO_PLAN,
+  claimOf,
+  complaintOf,
+  firstOf,
+  grantedTo,
+} from "./candidates.ts";
+import type { Candidate, Firsts, PeerPlan } from "./candidates.ts";
 import { Claims } from "./claims.ts";
 import { compareSubnets, peerOf, peerProblem } from "./peers.ts";
 import type { PeerRules, Rejection, SelectedPeer } from "./peers.ts";
 import { SubnetIndex } from "./subnet-index.ts";
+
+export type { PeerPlan } from "./candidates.ts";
 
 /** A backend's plan, one piece at a time: pure functions of values. */
 export interface Planner extends PeerRules {
@@ -32,14 +45,6 @@ export interface Planner extends PeerRules {
    * @throws AgentError for a peer that cannot be programmed
    */
   planPeer(peer: SelectedPeer, route: RouteLookup | undefined): PeerPlan;
-}
-
-export interface PeerPlan {
-  readonly objects: readonly KernelObject[];
-  /** What only one holder can have, in a family: of peers with the same `of` and other holders the one with the lowest subnet stays. */
-  readonly claim?: { readonly what: string; readonly of: string; readonly holder: Ip };
-  /** Programmed, but most likely a mistake of that peer: what, and what follows. */
-  readonly warning?: string;
 }
 
 export interface PlanInput {
@@ -76,38 +81,6 @@ export interface PlanChange {
   readonly settled: readonly string[];
   /** How many times a peer was planned for this. */
   readonly planned: number;
-}
-
-/** One family of one peer, and what became of it. */
-interface Candidate {
-  readonly peer: SelectedPeer;
-  /** What is wrong with it by itself. */
-  readonly problem: string | undefined;
-  /** While no sound subnet is around it. */
-  plan: PeerPlan | { readonly refused: string } | undefined;
-  /** What is wished for it now. */
-  objects: readonly KernelObject[];
-  rejection: string | undefined;
-  warning: string | undefined;
-  /** Its lease is no more. */
-  isGone: boolean;
-  /** Among those of which something may have changed. */
-  isAsked: boolean;
-}
-
-const NOTHING: readonly KernelObject[] = [];
-const NO_PLAN: PeerPlan = { objects: NOTHING };
-const NOBODY: readonly Candidate[] = [];
-
-/** Each once, in the order in which they were named. */
-class Changed {
-  readonly candidates: Candidate[] = [];
-
-  add(candidate: Candidate): void {
-    if (candidate.isAsked) return;
-    candidate.isAsked = true;
-    this.candidates.push(candidate);
-  }
 }
 
 export class PeerPlans {
@@ -327,7 +300,8 @@ export class PeerPlans {
   /** Why nothing is wished for it; undefined for one that is gone, too. */
   #refusal(candidate: Candidate, firsts: Firsts): string | undefined {
     const { peer, problem, plan } = candidate;
-    if (candidate.isGone || problem !== undefined) return candidate.isGone ? undefined : problem;
+    if (candidate.isGone) return undefined;
+    if (problem !== undefined) return problem;
     if (plan === undefined) {
       const outer = this.#outer(candidate);
       assert(outer !== undefined, "a peer that nothing keeps out has a plan");
@@ -374,43 +348,6 @@ export function wholePlan(planner: Planner, { own, peers, routes }: PlanInput): 
     warnings: named(({ warning }) => warning),
     additive: own === undefined,
   };
-}
-
-function claimOf({ plan }: Candidate): PeerPlan["claim"] {
-  return plan === undefined || "refused" in plan ? undefined : plan.claim;
-}
-
-/** By those who claim one thing, the one of them with the lowest subnet. */
-type Firsts = Map<readonly Candidate[], SelectedPeer>;
-
-/** `firsts` remembers those that were looked for before. */
-function firstOf(rivals: readonly Candidate[], firsts: Firsts): SelectedPeer {
-  const known = firsts.get(rivals);
-  if (known !== undefined) return known;
-  const { peer } = rivals.reduce((a, b) => (compareSubnets(b.peer, a.peer) < 0 ? b : a));
-  firsts.set(rivals, peer);
-  return peer;
-}
-
-/** The plan of a candidate that is there and not rejected. */
-function grantedTo({ isGone, rejection, plan }: Candidate): PeerPlan | undefined {
-  return isGone || rejection !== undefined || plan === undefined || "refused" in plan
-    ? undefined
-    : plan;
-}
-
-function complaintOf({ peer, rejection, warning }: Candidate): string | undefined {
-  if (rejection !== undefined)
-    return `skipping peer ${nameOf(peer.lease)}: IPv${peer.family}: ${rejection}`;
-  return warning === undefined
-    ? undefined
-    : `peer ${nameOf(peer.lease)}: IPv${peer.family}: ${warning}`;
-}
-
-function nameOf({ subnets, publicIps }: Lease): string {
-  const ranges = [subnets[4], subnets[6]].filter((subnet) => subnet !== undefined);
-  const addresses = [publicIps[4], publicIps[6]].filter((ip) => ip !== undefined);
-  return `${ranges.join(" ")} of ${addresses.length === 0 ? "nobody" : addresses.join(" ")}`;
 }
 
 function isSameRoute(a: RouteLookup | undefined, b: RouteLookup | undefined): boolean {
