@@ -160,12 +160,11 @@ export class NetlinkKernel implements Kernel {
 
   async #carriedBy({ index, name }: LinuxLink, objects: KernelObject[]): Promise<void> {
     const filter = { linkIndex: index };
-    const addresses = await this.#socket.addresses(filter);
-    const neighbours = await this.#socket.neighbours(filter);
-    const fdb = await this.#socket.fdbEntries(filter);
-    await collect(objects, addresses, (state) => addressOf(name, state));
-    await collect(objects, neighbours, (entry) => neighbourOf(name, entry));
-    await collect(objects, fdb, (entry) => fdbEntryOf(name, entry));
+    const socket = this.#socket;
+    // One after the other, so that what netlink said is not kept of all three at once.
+    await collect(objects, await socket.addresses(filter), (state) => addressOf(name, state));
+    await collect(objects, await socket.neighbours(filter), (entry) => neighbourOf(name, entry));
+    await collect(objects, await socket.fdbEntries(filter), (entry) => fdbEntryOf(name, entry));
   }
 
   /** Undefined in a kernel without nexthop objects. */
