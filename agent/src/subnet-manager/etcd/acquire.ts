@@ -19,9 +19,12 @@ export interface Wish {
   readonly preferred: PerFamily<Cidr>;
 }
 
-/** First and longest wait of those that lost a race; the wait is drawn from 0 to this, which spreads fifty nodes in a few rounds. */
-const RACE_FIRST_MS = 20;
-const RACE_LAST_MS = 1000;
+/**
+ * First and longest wait of those that lost a race; the wait is drawn from 0 to this, which spreads fifty nodes in a few rounds. A shorter
+ * first one loses more races, a longer last one leaves the store idle while the last nodes wait.
+ */
+const RACE_FIRST_MS = 50;
+const RACE_LAST_MS = 600;
 /** A lease younger than this was hardly written by the run before ours. */
 const FRESH_SECONDS = 60;
 
