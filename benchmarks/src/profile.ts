@@ -12,6 +12,7 @@ const NS_PER_MS = 1e6;
 const ROOMS: readonly { readonly name: string; readonly of: RegExp }[] = [
   { name: "planning", of: /\/agent\/src\/(backends|core)\/|\/kernel\/(wishes|nexthops)\.ts$/ },
   { name: "netlink messages", of: /\/linux\/src\/|\/kernel\/netlink-\w+\.ts$/ },
+  { name: "maps of objects", of: /\/kernel\/(by-identity|holdings)\.ts$/ },
   { name: "comparing", of: /\/agent\/src\/kernel\// },
 ];
 const OTHER = "anything else";
