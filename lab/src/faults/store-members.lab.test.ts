@@ -77,6 +77,16 @@ requires("lab")("faults of a store of three members", () => {
     ]);
   });
 
+  it("hand the lead to a member that follows, not to one that is cut off", async () => {
+    // The one that is cut off is now the first of those that do not lead, now it is not.
+    for (const member of ["1", "2", "3"]) {
+      await lab.injectFault({ fault: "isolate-member", parameters: { member } });
+      const report = await lab.injectFault({ fault: "change-leader", parameters: {} });
+      expect(report.saw).toMatch(/has the leader/);
+      await lab.healFaults({});
+    }
+  });
+
   it("roll the store back to what it was, and let everybody go on from there", async () => {
     await lab.writeStore({ key: KEY, value: "before" });
     const before = await lab.readStore({ prefix: KEY });

@@ -18,6 +18,8 @@ export interface MemberStatus {
   readonly leader: string;
   /** The newest that it has applied. */
   readonly revision: number;
+  /** How much of the log of its cluster it has applied. */
+  readonly appliedIndex: number;
 }
 
 /** Of the lab and its agents, where a store knows its users. Source: etcd Documentation/op-guide/authentication.md. */
@@ -118,6 +120,7 @@ export class EtcdGateway {
             memberId: String(member(header, "member_id")),
             leader: typeof leader === "string" ? leader : NO_LEADER,
             revision: Number(member(header, "revision") ?? 0),
+            appliedIndex: Number(member(body, "raftAppliedIndex") ?? 0),
           };
     } catch (error) {
       if (error instanceof LabError) {
@@ -127,9 +130,15 @@ export class EtcdGateway {
     }
   }
 
-  /** Makes another member the leader. @param endpoint the leader's */
-  async moveLeader(endpoint: string, memberId: string): Promise<void> {
-    await this.#callAt(endpoint, "/v3/maintenance/transfer-leadership", { targetID: memberId });
+  /**
+   * Makes another member the leader.
+   * @param endpoint the leader's
+   * @throws LabError "store-refused" also when it does not lead in time
+   */
+  async moveLeader(endpoint: string, memberId: string, timeoutMs: number): Promise<void> {
+    const path = "/v3/maintenance/transfer-leadership";
+    const request = { targetID: memberId };
+    checked(path, await postJson(`${endpoint}${path}`, request, { token: this.#token, timeoutMs }));
   }
 
   /** Raises or clears the alarm of a full disk in the name of a member: no member takes writes while it is on. */
@@ -194,10 +203,6 @@ export class EtcdGateway {
   /** @throws LabError "store-refused" with what etcd said */
   async #call(path: string, request: unknown): Promise<unknown> {
     return checked(path, await this.#post(path, request));
-  }
-
-  async #callAt(endpoint: string, path: string, request: unknown): Promise<unknown> {
-    return checked(path, await postJson(`${endpoint}${path}`, request, { token: this.#token }));
   }
 
   /** As a user, where the store has some. @throws LabError "store-refused" without an answer */

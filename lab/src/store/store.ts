@@ -93,25 +93,33 @@ export class Store {
   }
 
   /**
-   * The member that a word means, as things are now.
+   * The member that a word means, as things are now; of several followers the one that has most of what its leader wrote.
    * @throws LabError "wrong-state" when there is no such member, or nobody leads
    */
   async memberMeant(word: string): Promise<Etcd> {
-    const statuses = await Promise.all(
-      this.members.map(async (member) => ({ member, status: await this.statusOf(member) })),
-    );
-    const isLeader = ({ status }: (typeof statuses)[number]): boolean =>
-      status !== undefined && status.leader === status.memberId;
-    const running = statuses.filter(({ status }) => status !== undefined);
     const number = Number(word);
     const found = Number.isInteger(number)
       ? this.members[number - 1]
-      : running.find((one) => isLeader(one) === (word === "leader"))?.member;
-    if (found === undefined || (word === "follower" && !running.some(isLeader))) {
+      : await this.#memberInRole(word === "leader");
+    if (found === undefined) {
       const why = Number.isInteger(number) ? `there are ${this.members.length}` : "nobody is";
       throw new LabError("wrong-state", `the store has no member ${word}: ${why}`);
     }
     return found;
+  }
+
+  async #memberInRole(leads: boolean): Promise<Etcd | undefined> {
+    const answers = await Promise.all(
+      this.members.map(async (member) => ({ member, status: await this.statusOf(member) })),
+    );
+    const running = answers.flatMap(({ member, status }) =>
+      status === undefined ? [] : [{ member, ...status }],
+    );
+    const leader = running.find((one) => one.leader === one.memberId);
+    // One that is cut off from the leader does not follow it.
+    const followers = running.filter((one) => one !== leader && one.leader === leader?.memberId);
+    const [foremost] = followers.toSorted((a, b) => b.appliedIndex - a.appliedIndex);
+    return (leads ? leader : foremost)?.member;
   }
 
   /** A copy of what all members have. They are away for a moment. */
