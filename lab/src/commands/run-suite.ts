@@ -8,6 +8,7 @@ import { type RunRequest, type RunResult, runOne } from "../run-one.ts";
 import type { Scenario, Variant } from "../scenario.ts";
 import { interruptSignal, type Terminal } from "../system/terminal.ts";
 import { joinWords } from "../words.ts";
+import { orderOfRuns } from "./run-order.ts";
 
 /** A scenario and those of its variants that are to be run. */
 export interface Choice {
@@ -60,20 +61,24 @@ interface Job {
 }
 
 /**
- * As many runs at a time as the suite says, in their order or, of several at a time, those that take long first; after one whose lab
- * is left up none is begun. Each is a lab of its own, so they share the machine's cores and nothing else.
+ * As many runs at a time as the suite says, in the order of `orderOfRuns`; after one whose lab is left up none is begun. Each is a lab of
+ * its own, so they share the machine's cores and nothing else.
  * @throws LabError "interrupted"
  */
 export async function runAll(choices: readonly Choice[], suite: Suite): Promise<SuiteResult> {
   const jobs = jobsOf(choices, suite);
-  const waiting = suite.jobs === 1 ? [...jobs] : longestFirst(jobs);
+  const { alone, together } = orderOfRuns(jobs, suite.jobs);
   const interrupt = interruptSignal();
   const runs = new Map<Job, BegunRun>();
   // Reports keep the order of the scenarios, whichever is begun first.
   const begun = (): readonly BegunRun[] => jobs.flatMap((job) => runs.get(job) ?? []);
   let isOver = false;
-  const work = async (): Promise<void> => {
-    for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
+  const work = async (waiting: Job[]): Promise<void> => {
+    while (!isOver && !interrupt.signal.aborted) {
+      const job = waiting.shift();
+      if (job === undefined) {
+        return;
+      }
       const run: BegunRun = { stories: [] };
       runs.set(job, run);
       const number = (suite.runsBefore ?? 0) + jobs.indexOf(job) + 1;
@@ -82,13 +87,15 @@ export async function runAll(choices: readonly Choice[], suite: Suite): Promise<
       } finally {
         isOver ||= run.result === undefined || run.result.leftUp !== undefined;
       }
-      if (isOver || interrupt.signal.aborted) {
-        return;
-      }
     }
   };
+  const inTurn = (waiting: Job[], atOnce: number): Promise<PromiseSettledResult<void>[]> =>
+    Promise.allSettled(Array.from({ length: atOnce }, () => work(waiting)));
   try {
-    const workers = await Promise.allSettled(Array.from({ length: suite.jobs }, work));
+    const workers = [
+      ...(await inTurn([...alone], 1)),
+      ...(await inTurn([...together], suite.jobs)),
+    ];
     for (const worker of workers) {
       if (worker.status === "rejected") {
         throw worker.reason;
@@ -124,16 +131,6 @@ function jobsOf(choices: readonly Choice[], { repeat, seed }: Suite): Job[] {
       })),
     ),
   );
-}
-
-/** A store of several members elects, and is waited for; each node has an agent to start; each step takes its time. */
-function weightOf({ scenario: { storeMembers = 1, nodes, steps } }: Job): number {
-  return 10 * (storeMembers - 1) + 2 * nodes + steps.length;
-}
-
-/** A long run that begins last leaves the other cores with nothing to do. */
-function longestFirst(jobs: readonly Job[]): Job[] {
-  return jobs.toSorted((a, b) => weightOf(b) - weightOf(a));
 }
 
 async function runLogged(
