@@ -1,4 +1,4 @@
-import { type IncomingMessage, request } from "node:http";
+import { type IncomingMessage, request } from "./node-http.ts";
 import { text } from "node:stream/consumers";
 import { LabError } from "../errors.ts";
 

@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { type IncomingMessage, request } from "node:http";
+import { type IncomingMessage, request } from "./node-http.ts";
 import { LabError, messageOf } from "../errors.ts";
 import { openShortPath } from "./socket.ts";
 
