@@ -3,8 +3,9 @@ import { type HostDeps, LabHost } from "./hosts/host.ts";
 import { waitReady, type Waiting } from "./hosts/readiness.ts";
 import { plugBatch, unplugBatch } from "./hosts/link-scripts.ts";
 import type { HostStatus } from "./lab.ts";
-import { parseRouteDestinations } from "./observe/routes.ts";
+import { ROUTE_FILES, routedNetworks } from "./observe/routes.ts";
 import { MAX_NODES } from "./options.ts";
+import { readText } from "./system/files.ts";
 import { run, runChecked } from "./system/processes.ts";
 import { hostIndex, planHost, type Topology } from "./topology.ts";
 
@@ -105,14 +106,13 @@ export class LabHosts {
   }
 
   /** Of all hosts, in the order of their numbers. */
-  async status(): Promise<HostStatus[]> {
-    const all = [...this.#byName.values()].map((host) => this.#statusOf(host));
-    const hosts = await Promise.all(all);
+  status(): HostStatus[] {
+    const hosts = [...this.#byName.values()].map((host) => this.#statusOf(host));
     return hosts.toSorted((a, b) => (hostIndex(a.name) ?? 0) - (hostIndex(b.name) ?? 0));
   }
 
   /** @throws LabError "unknown-host" when it went meanwhile */
-  async statusOf(name: string): Promise<HostStatus> {
+  statusOf(name: string): HostStatus {
     const host = this.#byName.get(name);
     if (host === undefined) {
       throw new LabError("unknown-host", `host ${name} is gone`);
@@ -121,11 +121,11 @@ export class LabHosts {
     return this.#statusOf(host);
   }
 
-  async #statusOf(host: LabHost): Promise<HostStatus> {
+  #statusOf(host: LabHost): HostStatus {
     const status = host.status();
     const others = [...this.#byName.values()].filter((other) => other !== host);
     const known = others.flatMap(({ subnets }) => subnets);
-    const routed = await this.#routesOf(host);
+    const routed = this.#routesOf(host);
     return {
       ...status,
       peers: {
@@ -135,13 +135,13 @@ export class LabHosts {
     };
   }
 
-  async #routesOf(host: LabHost): Promise<Set<string>> {
-    const texts = await Promise.all(
-      this.#deps.options.families.map((family) =>
-        run(host.anchor.enter(["ip", family === "ipv4" ? "-4" : "-6", "-json", "route", "show"])),
-      ),
-    );
-    return new Set(texts.flatMap(({ stdout }) => [...parseRouteDestinations(stdout)]));
+  /** As the kernel's files tell: a process for each host and family would be a second of a `lab ps` of fifty. */
+  #routesOf(host: LabHost): ReadonlySet<string> {
+    const { families } = this.#deps.options;
+    const networks = families.flatMap((family) => [
+      ...routedNetworks(family, readText(`/proc/${host.anchor.pid}/${ROUTE_FILES[family]}`) ?? ""),
+    ]);
+    return new Set(networks);
   }
 
   /** Nobody else makes or takes away the host meanwhile. */

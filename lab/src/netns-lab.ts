@@ -162,7 +162,7 @@ export class NetnsLab implements Lab {
     const store = this.#startedStore();
     return {
       name: this.#options.name,
-      hosts: await this.#hosts.status(),
+      hosts: this.#hosts.status(),
       store: {
         endpoint: endpointsOf(store),
         members: store.members.map(({ name, anchor }) => ({ name, anchorPid: anchor.pid })),

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { parseLease } from "./leases.ts";
-import { parseRouteDestinations } from "./routes.ts";
 
 const entry = (key: string, value: string): Parameters<typeof parseLease>[0] => ({
   key,
@@ -38,17 +37,5 @@ describe("a lease in the store", () => {
     ["/x/subnets/10.12.13.0-24", '{"PublicIP":"0.0.0.0"}'],
   ])("is none in %s with %s", (key, value) => {
     expect(parseLease(entry(key, value))).toBeUndefined();
-  });
-});
-
-describe("a route dump", () => {
-  it("gives the destinations that are networks", () => {
-    const text = '[{"dst":"default"},{"dst":"10.5.1.0/24"},{"dst":"10.5.1.0/24"},{"gateway":"x"}]';
-    expect([...parseRouteDestinations(text)]).toEqual(["10.5.1.0/24"]);
-  });
-
-  it("may be empty", () => {
-    expect(parseRouteDestinations("").size).toBe(0);
-    expect(parseRouteDestinations("[]\n").size).toBe(0);
   });
 });

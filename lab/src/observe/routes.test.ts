@@ -1,0 +1,42 @@
+import { describe, expect, it } from "vitest";
+import { routedNetworks } from "./routes.ts";
+
+// What Linux 6.12 said of routes that were made with ip(8): a default route, one to a link, one via an address, one via a nexthop object,
+// a blackhole and an unreachable one. Spaces at the ends of lines are left out.
+const IPV4 = `Iface	Destination	Gateway 	Flags	RefCnt	Use	Metric	Mask		MTU	Window	IRTT
+d0	00000000	0200010A	0003	0	0	0	00000000	0	0	0
+d0	0000010A	00000000	0001	0	0	0	00FFFFFF	0	0	0
+d0	0001050A	0700010A	0003	0	0	0	00FFFFFF	0	0	0
+*	0000060A	00000000	0001	0	0	0	0000FFFF	0	0	0
+d0	8002070A	0900010A	0003	0	0	0	80FFFFFF	0	0	0
+*	0000080A	00000000	0201	0	0	0	0000FFFF	0	0	0
+`;
+const IPV6 = `fd000001000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000003 00000000 00000001       d0
+fd000009000000000000000000000000 30 00000000000000000000000000000000 00 00000000000000000000000000000000 00000400 00000001 00000000 00200200       lo
+fd0000100244003c0000000000000000 40 00000000000000000000000000000000 00 fd000001000000000000000000000007 00000400 00000002 00000000 00000003       d0
+fd0000100244003d0000000000000000 38 00000000000000000000000000000000 00 fd000001000000000000000000000009 00000400 00000001 00000000 00000003       d0
+00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo
+00000000000000000000000000000001 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000002 00000000 80200001       lo
+`;
+
+describe("the networks that a host has routes to", () => {
+  it("are read from the kernel's table of each family, without those that lead nowhere", () => {
+    expect([...routedNetworks("ipv4", IPV4)]).toEqual([
+      "0.0.0.0/0",
+      "10.1.0.0/24",
+      "10.5.1.0/24",
+      "10.7.2.128/25",
+    ]);
+    expect([...routedNetworks("ipv6", IPV6)]).toEqual([
+      "fd00:1::/64",
+      "fd00:10:244:3c::/64",
+      "fd00:10:244:3d::/56",
+      "::1/128",
+    ]);
+  });
+
+  it("are none of a host that is gone, or has no such family", () => {
+    expect(routedNetworks("ipv4", "").size).toBe(0);
+    expect(routedNetworks("ipv6", "").size).toBe(0);
+  });
+});
