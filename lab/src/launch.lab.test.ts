@@ -9,6 +9,10 @@ import { labOptions } from "./options.ts";
 import { ROUTE_AGENT, Workplace } from "./testing/command-line.ts";
 
 const SUBNETS = `${STORE_PREFIX}/subnets/`;
+/** Niceness and command line of each process of the lab. Source: proc(5), /proc/PID/stat. */
+const NICENESS = `for process in /proc/[0-9]*; do
+  echo "$(sed 's/.*) //' $process/stat | cut -d ' ' -f 17) $(tr '\\0' ' ' < $process/cmdline)"
+done 2>/dev/null`;
 const SOON = { timeoutMs: 20_000 };
 
 requires("lab")("a launched lab", () => {
@@ -43,6 +47,21 @@ requires("lab")("a launched lab", () => {
     await expect(lab.expireLease({ key: "/x" })).rejects.toThrow("/x has no etcd lease");
     await lab.removeFromStore({ key: "/x" });
     expect((await lab.readStore({ prefix: "/x" })).entries).toEqual([]);
+  });
+
+  it("has the processor before its agents, and so has its store", async () => {
+    const argv = ["sh", "-c", NICENESS];
+    const { stdout } = await lab.exec({ host: "n1", argv });
+    const nicenessOf = (program: RegExp): readonly (string | undefined)[] =>
+      stdout
+        .split("\n")
+        .filter((line) => program.test(line))
+        .map((line) => line.split(" ")[0]);
+    expect(nicenessOf(/supervisor\.ts/).at(-1)).toBe("-15");
+    expect(nicenessOf(/^\S+ etcd /)).toEqual(["-15"]);
+    expect(nicenessOf(/--iface=eth0/)).toEqual(["0", "0"]);
+    expect(nicenessOf(/for process in/)).toContain("0");
+    expect(nicenessOf(/for process in/)).not.toContain("-15");
   });
 
   it("keeps a host's data path and lease while its agent is killed and started", async () => {

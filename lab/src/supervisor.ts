@@ -4,6 +4,8 @@ import { serveLab } from "./serve.ts";
 import { readState } from "./state.ts";
 import { systemClock } from "./system/clock.ts";
 import { appendText } from "./system/files.ts";
+import { ownProcessId } from "./system/machine.ts";
+import { runFirst } from "./system/priority.ts";
 import { listen } from "./system/socket.ts";
 import { announceReady, endWithCaller } from "./system/supervised.ts";
 import { LabError } from "./errors.ts";
@@ -15,6 +17,8 @@ import { LabError } from "./errors.ts";
  *     lab up ─► unshare ─► sh (PID 1: collects orphans) ─► this ─► etcd, hosts, agents, pods
  */
 async function main(runDirectory: string): Promise<void> {
+  // It watches what it loads the machine with: it must be there in time to see it.
+  runFirst(ownProcessId());
   const files = runFiles(runDirectory);
   const state = readState(runDirectory);
   if (state === undefined) {

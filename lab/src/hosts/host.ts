@@ -42,7 +42,7 @@ export interface HostObserver {
   /** Before anything of it is taken away: nothing that was opened in its namespaces may be left. */
   hostClosing(host: string): Promise<void>;
   hostReaddressed(host: LabHost): void;
-  agentStarted(host: string): void;
+  agentStarted(host: string, pid: number): void;
   agentEnded(host: string): void;
   podMade(pod: {
     readonly host: string;
@@ -118,7 +118,7 @@ export class LabHost {
       clock,
       onStart: (pid) => {
         chronicle.add({ type: "agent-started", host: plan.name, pid });
-        observer?.agentStarted(plan.name);
+        observer?.agentStarted(plan.name, pid);
       },
       onExit: ({ code, signal }) => {
         chronicle.add({

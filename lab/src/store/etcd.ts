@@ -67,6 +67,8 @@ export class Etcd {
   async start(): Promise<void> {
     const started = await startLogged(this.anchor.enter(await this.#commandLine()), {
       logFile: this.#files.log,
+      // It would have a machine of its own: what fifty agents that start leave of two cores is not enough for an answer in seconds.
+      comesFirst: true,
       environment: {
         ...SERVICE_ENVIRONMENT,
         ...(process.arch === "arm64" ? ARCHITECTURE_OVERRIDE : {}),

@@ -5,6 +5,7 @@ import type { Readable } from "node:stream";
 import { LabError } from "../errors.ts";
 import { COMPILE_CACHE } from "./compile-cache.ts";
 import { labsDirectory, SEARCH_PATH } from "./machine.ts";
+import { runAsOthers, runFirst } from "./priority.ts";
 import { RELEASE_WORD } from "./supervised.ts";
 
 /** The only place of the lab that starts processes. */
@@ -127,16 +128,23 @@ export async function runChecked(
 
 /**
  * Starts a process in a process group of its own that writes to the end of a file; `environment` is all that it gets, by default that of
- * the lab's own processes.
+ * the lab's own processes. One that `comesFirst` has the processor before others, as the supervisor does.
  * @throws LabError "command-failed" when it cannot be started
  */
 export async function startLogged(
   argv: readonly string[],
-  options: { readonly logFile: string; readonly environment?: NodeJS.ProcessEnv },
+  options: {
+    readonly logFile: string;
+    readonly environment?: NodeJS.ProcessEnv;
+    readonly comesFirst?: boolean;
+  },
 ): Promise<RunningProcess> {
   const log = openSync(options.logFile, "a");
   try {
     const child = startChild(argv, ["ignore", log, log], { ...options, detached: true });
+    if (options.comesFirst === true && child.pid !== undefined) {
+      runFirst(child.pid);
+    }
     return await running(child, argv);
   } finally {
     closeSync(log);
@@ -244,11 +252,12 @@ function startChild(
   options: { readonly environment?: NodeJS.ProcessEnv; readonly detached?: boolean } = {},
 ): ChildProcess {
   const [command = "", ...rest] = argv;
-  return spawn(command, rest, {
-    stdio,
-    detached: options.detached ?? false,
-    env: options.environment ?? ENVIRONMENT,
-  });
+  const { detached = false } = options;
+  const child = spawn(command, rest, { stdio, detached, env: options.environment ?? ENVIRONMENT });
+  if (detached && child.pid !== undefined) {
+    runAsOthers(child.pid); // The supervisor runs before others, and what it starts would, too.
+  }
+  return child;
 }
 
 async function running(child: ChildProcess, argv: readonly string[]): Promise<RunningProcess> {

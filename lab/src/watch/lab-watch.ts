@@ -105,13 +105,13 @@ export class LabWatch implements HostObserver, FaultObserver {
     this.#run.readdressHost(host.name, publicIpsOf(host));
   }
 
-  agentStarted(host: string): void {
-    this.#run.stage({ kind: "agent-started", host });
+  agentStarted(host: string, pid: number): void {
+    this.#run.agentStarted(host, pid);
     this.#faults.agentStarted(host);
   }
 
   agentEnded(host: string): void {
-    this.#run.stage({ kind: "agent-ended", host });
+    this.#run.agentEnded(host);
   }
 
   podMade({ host, pid, ips }: Parameters<HostObserver["podMade"]>[0]): void {

@@ -16,6 +16,7 @@ import { ProbeTraffic, type ProbedPod } from "./witnesses/probe-traffic.ts";
 import { StoreReader } from "./witnesses/store-reader.ts";
 import { StoreLogWatch } from "./witnesses/store-log-watch.ts";
 import { StoreWatch } from "./witnesses/store-watch.ts";
+import { ProcessorWatch } from "./witnesses/processor-watch.ts";
 import { SubnetFileWatch } from "./witnesses/subnet-file-watch.ts";
 
 const DUMP_EVERY_MS = 1000;
@@ -67,6 +68,7 @@ export class RunWatch {
   readonly #reader: StoreReader;
   readonly #requests: StoreLogWatch;
   readonly #connections: ConnectionWatch;
+  readonly #processors: ProcessorWatch;
   readonly #packets: PacketRecorder;
   /** Invariants whose first violation has packets. */
   readonly #withPackets: Set<string> = new Set();
@@ -92,6 +94,7 @@ export class RunWatch {
     this.#reader = new StoreReader({ clock, now, see });
     this.#requests = new StoreLogWatch({ clock, now, see, logs: options.storeLogs });
     this.#connections = new ConnectionWatch({ clock, now, see });
+    this.#processors = new ProcessorWatch({ clock, now, see });
     this.#packets = new PacketRecorder({ clock, namespace: switchNamespace });
     const endpoints = options.storeEndpoints;
     this.#store = new StoreWatch({ endpoints, prefix: `${STORE_PREFIX}/`, clock, now, see });
@@ -107,6 +110,7 @@ export class RunWatch {
       this.#probes,
       this.#requests,
       this.#connections,
+      this.#processors,
       this.#packets,
     ];
     this.#running = witnesses.map((witness) => witness.run(signal));
@@ -140,6 +144,16 @@ export class RunWatch {
     await this.#packets.learnPorts();
     await watched?.kernel.close();
     this.stage({ kind: "host-left", host: name });
+  }
+
+  agentStarted(host: string, pid: number): void {
+    this.stage({ kind: "agent-started", host });
+    this.#processors.add(host, pid);
+  }
+
+  agentEnded(host: string): void {
+    this.#processors.remove(host);
+    this.stage({ kind: "agent-ended", host });
   }
 
   /** A pod was made, or made anew. What cannot be entered although it is there is not seen. */

@@ -17,14 +17,23 @@ export type Sighting =
   | FileSighting
   | StoreRequestSeen
   | ConnectionsOpened
+  | AgentWaited
   | StageSighting
   | Blindness;
 
 /**
  * `store`: etcd watch; `kernel`: netlink events; `dump`: full dumps; `probe`: numbered packets; `file`: subnet.env;
- * `request`: etcd's log of requests; `connection`: the hosts' TCP counters.
+ * `request`: etcd's log of requests; `connection`: the hosts' TCP counters; `processor`: what the kernel counts of agents.
  */
-export type WitnessName = "store" | "kernel" | "dump" | "probe" | "file" | "request" | "connection";
+export type WitnessName =
+  | "store"
+  | "kernel"
+  | "dump"
+  | "probe"
+  | "file"
+  | "request"
+  | "connection"
+  | "processor";
 
 /** All changes of one revision below the prefix, together as etcd made them. */
 export interface StoreRevision {
@@ -178,6 +187,15 @@ export interface ConnectionsOpened {
   readonly at: number;
   readonly host: string;
   readonly opened: number;
+}
+
+/** How long a host's agent, since it was started, had something to do and no processor to do it on. Of its first thread. */
+export interface AgentWaited {
+  readonly witness: "processor";
+  readonly kind: "waited";
+  readonly at: number;
+  readonly host: string;
+  readonly waitedMs: number;
 }
 
 /** What the lab itself does, so that the checks know it from what an agent does. */

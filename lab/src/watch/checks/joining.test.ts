@@ -35,6 +35,14 @@ const left = (at: number): Sighting => ({ witness: "stage", kind: "host-left", a
 /** The store is asked how far it is, and its watch is there already. */
 const looked = (at: number): Sighting => read(at, 110);
 
+const waited = (at: number, waitedMs: number): Sighting => ({
+  witness: "processor",
+  kind: "waited",
+  at,
+  host: "n3",
+  waitedMs,
+});
+
 const told = (...more: readonly Sighting[]): readonly string[] =>
   judged(...CLUSTER, ...more).told.filter((line) => line.startsWith("A8"));
 
@@ -47,6 +55,11 @@ describe("A8: who asks for a subnet", () => {
     [
       "has it late",
       [lists(1100), looked(6101), revision(6102, lease(3)), file(6103, 3), laterOn(30_000)],
+      LATE,
+    ],
+    [
+      "has none although a processor was there for long enough",
+      [waited(1050, 700), lists(1100), waited(7000, 1600), looked(7001)],
       LATE,
     ],
     [
@@ -75,6 +88,10 @@ describe("A8: who asks for a subnet", () => {
     [
       "has it in time, of which the watch tells late",
       [lists(1100), read(6101, 15_000), laterOn(14_000), revision(15_000, lease(3))],
+    ],
+    [
+      "waits for a processor most of the time",
+      [waited(1050, 700), lists(1100), waited(7000, 1600), looked(7000), revision(7001, lease(3))],
     ],
     ["is looked for by nobody", [lists(1100), laterOn(20_000)]],
     [

@@ -10,7 +10,9 @@ const ACQUIRED_WITHIN_MS = 5000;
 /** An agent's life from its start until it has its first lease. */
 interface Joining {
   /** When it was first seen to ask for one. */
-  askedAt?: number;
+  asked?: { readonly at: number; readonly waitedMs: number };
+  /** How long it has waited for a processor. */
+  waitedMs: number;
 }
 
 /** How far the watch of the store is, and how far the store was when it was asked last. */
@@ -21,8 +23,9 @@ interface StoreSeen {
 
 /**
  * Whoever asks gets a subnet, and nobody ends for having lost a race. On a busy machine the watch tells of a lease seconds after it
- * was taken: who has none is judged when the watch is where the store was after that time. While a fault hinders a node, or the store, its time does not
- * run: it begins anew with the next request.
+ * was taken: who has none is judged when the watch is where the store was after that time. Its time does not run while it waits for a
+ * processor, since on a machine of its own it would not. While a fault hinders a node, or the store, it does not run either: it begins
+ * anew with the next request.
  */
 export const joinersSucceed: InvariantCheck = {
   id: "A8",
@@ -38,7 +41,7 @@ export const joinersSucceed: InvariantCheck = {
         looked += 1;
         joining.delete(host);
       } else if (world.isStruck(host)) {
-        delete one.askedAt;
+        delete one.asked;
       } else if (isLate(one, store)) {
         joining.delete(host);
         const seconds = ACQUIRED_WITHIN_MS / 1000;
@@ -48,7 +51,7 @@ export const joinersSucceed: InvariantCheck = {
     };
     return {
       looked: () => looked,
-      isSettled: () => [...joining.values()].every(({ askedAt }) => askedAt === undefined),
+      isSettled: () => [...joining.values()].every(({ asked }) => asked === undefined),
       see: (sighting, world) => {
         const { at } = sighting;
         if (sighting.kind === "revision") {
@@ -57,12 +60,18 @@ export const joinersSucceed: InvariantCheck = {
           store.read = sighting;
         }
         if (sighting.kind === "agent-started" && world.leasesOf(sighting.host).length === 0) {
-          joining.set(sighting.host, {});
+          joining.set(sighting.host, { waitedMs: 0 });
+        }
+        if (sighting.kind === "waited") {
+          const waiting = joining.get(sighting.host);
+          if (waiting !== undefined) {
+            waiting.waitedMs = sighting.waitedMs;
+          }
         }
         const asks = askingHost(sighting, world);
         const asking = asks === undefined ? undefined : joining.get(asks);
         if (asking !== undefined) {
-          asking.askedAt ??= at;
+          asking.asked ??= { at, waitedMs: asking.waitedMs };
         }
         const late = [...joining].flatMap(([host, one]) => judge(host, one, at, world));
         return [
@@ -75,11 +84,11 @@ export const joinersSucceed: InvariantCheck = {
 };
 
 /** Whether it had no lease in the store at a moment after its time. */
-function isLate({ askedAt }: Joining, { revision, read }: StoreSeen): boolean {
+function isLate({ asked, waitedMs }: Joining, { revision, read }: StoreSeen): boolean {
   return (
-    askedAt !== undefined &&
+    asked !== undefined &&
     read !== undefined &&
-    read.askedAt - askedAt > ACQUIRED_WITHIN_MS &&
+    read.askedAt - asked.at - (waitedMs - asked.waitedMs) > ACQUIRED_WITHIN_MS &&
     revision >= read.newest
   );
 }
@@ -104,7 +113,7 @@ function ended(
 ): readonly Violation[] {
   const one = joining.get(host);
   joining.delete(host);
-  return one?.askedAt === undefined || !world.hosts.has(host) || world.isStruck(host)
+  return one?.asked === undefined || !world.hosts.has(host) || world.isStruck(host)
     ? []
     : [{ at, host, detail: "the agent asked for a subnet, and ended without one" }];
 }

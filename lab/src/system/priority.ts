@@ -1,0 +1,40 @@
+import { writeFileSync } from "node:fs";
+import { setPriority } from "node:os";
+
+/** A niceness: -20 comes first, 19 last. Source: sched(7). */
+const FIRST = -15;
+const ORDINARY = 0;
+
+/**
+ * Has the kernel run a process, and what it starts in its own session, before others that want the same core. On a kernel that shares its
+ * cores among sessions the session's niceness counts, otherwise that of each thread. Nothing happens where we may not. Source: sched(7),
+ * The autogroup feature.
+ */
+export function runFirst(pid: number): void {
+  whereAllowed(() => {
+    setPriority(pid, FIRST);
+  });
+  whereAllowed(() => {
+    writeFileSync(`/proc/${pid}/autogroup`, String(FIRST));
+  });
+}
+
+/** Undoes for a process that was started as the leader of a new session what it has from the one that started it. */
+export function runAsOthers(pid: number): void {
+  whereAllowed(() => {
+    setPriority(pid, ORDINARY);
+  });
+}
+
+const NOT_ALLOWED = new Set(["EACCES", "EPERM", "ENOENT", "ESRCH", "EAGAIN"]);
+
+function whereAllowed(act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    const { code = "", info } = error as { code?: string; info?: { code?: string } };
+    if (!NOT_ALLOWED.has(info?.code ?? code)) {
+      throw error;
+    }
+  }
+}
