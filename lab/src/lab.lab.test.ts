@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { requires } from "linux/testing";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -197,6 +197,21 @@ requires("lab")("a lab, from the command line", () => {
     });
     expect(existsSync(workplace.labs)).toBe(false);
     expect(markedProcesses(workplace)).toEqual([]);
+  });
+
+  it("compiles its supervisor once, though nobody lets that end by itself", async () => {
+    const compiled = join(workplace.scratch, "compiled");
+    const environment = { NODE_COMPILE_CACHE: compiled };
+    await outcomeOf(workplace.start(environment, ...UP, "--nodes", "1"));
+    const kept = (): boolean =>
+      readdirSync(compiled, { recursive: true, encoding: "utf8", withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .some(({ parentPath, name }) =>
+          readFileSync(join(parentPath, name)).includes("class NetnsLab "),
+        );
+    await expect.poll(kept, { timeout: 20_000 }).toBe(true);
+    await workplace.run("down");
+    rmSync(compiled, { recursive: true });
   });
 
   it("follows a log until the lab ends", async () => {

@@ -3,12 +3,16 @@ import { runFiles } from "./run-directory.ts";
 import { serveLab } from "./serve.ts";
 import { readState } from "./state.ts";
 import { systemClock } from "./system/clock.ts";
+import { keepCompiled } from "./system/compile-cache.ts";
 import { appendText } from "./system/files.ts";
 import { ownProcessId } from "./system/machine.ts";
 import { runFirst } from "./system/priority.ts";
 import { listen } from "./system/socket.ts";
 import { announceReady, endWithCaller } from "./system/supervised.ts";
 import { LabError } from "./errors.ts";
+
+/** By then a small lab is up, even one that had to compile everything. */
+const SETTLED_MS = 2500;
 
 /**
  * The process that holds a lab. It runs inside the lab's own namespaces, and everything of the lab is below it: when it
@@ -42,6 +46,8 @@ async function main(runDirectory: string): Promise<void> {
   // `lab up` holds our stdin open until the lab is up: should it die before, a half-made lab must not live on.
   endWithCaller();
   announceReady();
+  await systemClock.sleep(SETTLED_MS);
+  keepCompiled();
 }
 
 await main(process.argv[2] ?? "");

@@ -1,5 +1,5 @@
 /** Where Node keeps compiled code of the lab and of its agents, so that the hundredth agent does not compile what the first one did. */
-import { enableCompileCache } from "node:module";
+import { enableCompileCache, flushCompileCache } from "node:module";
 import { fileURLToPath } from "node:url";
 
 /** Node's own name for it; whoever sets it to something else is obeyed. Source: Node's documentation of module.enableCompileCache. */
@@ -12,4 +12,12 @@ export const COMPILE_CACHE: Readonly<Record<"NODE_COMPILE_CACHE", string>> = {
 /** For what this process loads from now on; where the directory cannot be written nothing is kept. */
 export function useCompileCache(): void {
   enableCompileCache(COMPILE_CACHE.NODE_COMPILE_CACHE);
+}
+
+/**
+ * Keeps what this process has compiled until now, for one that does not live to its end: Node does it only there. A file's code is kept once,
+ * with the functions that had been called by then. Source: Node's documentation of module.flushCompileCache.
+ */
+export function keepCompiled(): void {
+  flushCompileCache();
 }
