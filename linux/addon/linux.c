@@ -19,6 +19,7 @@ NAPI_MODULE_INIT()
         {"closeDelayLine", js_close_delay_line},
         {"sendDatagram", js_send_datagram},       {"lockFile", js_lock_file},
         {"readLegacyTable", js_read_legacy_table}, {"openUdpSocket", js_open_udp_socket},
+        {"openPingSocket", js_open_ping_socket},
     };
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         napi_value function;

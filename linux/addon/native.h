@@ -4,7 +4,7 @@
  * Nothing here knows what a message means. An exchange sends messages and hands back what came, a
  * reader thread collects what a multicast group says, the kernel writes packets into memory that it
  * shares with a packet ring, a delay line's thread sends each frame later than it came, tables of
- * legacy iptables are read without what they count, UDP sockets are opened in namespaces, and a
+ * legacy iptables are read without what they count, UDP and ping sockets are opened in namespaces, and a
  * namespace is entered only by threads that end at once, so the threads of Node stay where they are.
  * Functions return an errno where JavaScript expects a value; JavaScript turns it into words.
  *
@@ -85,5 +85,6 @@ napi_value js_send_datagram(napi_env env, napi_callback_info info);
 napi_value js_lock_file(napi_env env, napi_callback_info info);
 napi_value js_read_legacy_table(napi_env env, napi_callback_info info);
 napi_value js_open_udp_socket(napi_env env, napi_callback_info info);
+napi_value js_open_ping_socket(napi_env env, napi_callback_info info);
 
 #endif

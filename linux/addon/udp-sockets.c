@@ -1,6 +1,7 @@
 /*
- * UDP sockets that stay in the network namespace where they were made, whoever reads them.
- * Source: udp(7), ip(7), ipv6(7), setns(2).
+ * UDP and ping sockets that stay in the network namespace where they were made, whoever reads them.
+ * Source: udp(7), icmp(7), ip(7), ipv6(7), setns(2); the kernel's net/ipv4/ping.c: a ping socket is a datagram
+ * socket, and what UDP calls a port is the number by which the kernel tells whose answer it is.
  */
 #include "native.h"
 #include <errno.h>
@@ -9,10 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-struct udp_wish {
+struct datagram_wish {
     const char *namespace; /* NULL: the process's own */
     int family;
-    int port;
+    int protocol;
+    int port; /* 0: any */
     int fd; /* the result: a descriptor, or a negative errno */
 };
 
@@ -29,15 +31,15 @@ static int bind_to_port(int fd, int family, int port)
     return bind(fd, address, is_ipv6 ? sizeof ipv6 : sizeof ipv4) < 0 ? errno : 0;
 }
 
-static void *open_udp_socket(void *argument)
+static void *open_datagram_socket(void *argument)
 {
-    struct udp_wish *wish = argument;
+    struct datagram_wish *wish = argument;
     int error = wish->namespace == NULL ? 0 : enter_namespace(wish->namespace);
     if (error != 0) {
         wish->fd = -error;
         return NULL;
     }
-    int fd = socket(wish->family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
+    int fd = socket(wish->family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, wish->protocol);
     if (fd < 0) {
         wish->fd = -errno;
         return NULL;
@@ -49,19 +51,44 @@ static void *open_udp_socket(void *argument)
     return NULL;
 }
 
+/* Of arguments `namespace, family`. False: misused. */
+static bool read_wish(napi_env env, napi_value value[], char path[MAX_PATH_BYTES],
+                      struct datagram_wish *wish)
+{
+    bool given;
+    if (!read_path(env, value[0], path, &given) ||
+        napi_get_value_int32(env, value[1], &wish->family) != napi_ok ||
+        (wish->family != AF_INET && wish->family != AF_INET6))
+        return false;
+    wish->namespace = given ? path : NULL;
+    return true;
+}
+
+static napi_value open_as_wished(napi_env env, struct datagram_wish *wish)
+{
+    int error = run_in_thread(open_datagram_socket, wish);
+    return number(env, error != 0 ? -error : wish->fd);
+}
+
 napi_value js_open_udp_socket(napi_env env, napi_callback_info info)
 {
     napi_value value[3];
     char path[MAX_PATH_BYTES];
-    bool given;
-    struct udp_wish wish = {0};
-    if (!arguments(env, info, 3, value) || !read_path(env, value[0], path, &given) ||
-        napi_get_value_int32(env, value[1], &wish.family) != napi_ok ||
-        napi_get_value_int32(env, value[2], &wish.port) != napi_ok ||
-        (wish.family != AF_INET && wish.family != AF_INET6) || wish.port < 0 ||
+    struct datagram_wish wish = {.protocol = IPPROTO_UDP};
+    if (!arguments(env, info, 3, value) || !read_wish(env, value, path, &wish) ||
+        napi_get_value_int32(env, value[2], &wish.port) != napi_ok || wish.port < 0 ||
         wish.port > UINT16_MAX)
         return misuse(env);
-    wish.namespace = given ? path : NULL;
-    int error = run_in_thread(open_udp_socket, &wish);
-    return number(env, error != 0 ? -error : wish.fd);
+    return open_as_wished(env, &wish);
+}
+
+napi_value js_open_ping_socket(napi_env env, napi_callback_info info)
+{
+    napi_value value[2];
+    char path[MAX_PATH_BYTES];
+    struct datagram_wish wish = {0};
+    if (!arguments(env, info, 2, value) || !read_wish(env, value, path, &wish))
+        return misuse(env);
+    wish.protocol = wish.family == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+    return open_as_wished(env, &wish);
 }

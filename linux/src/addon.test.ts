@@ -36,7 +36,7 @@ function loadArguments(): readonly string[] {
 }
 
 const FUNCTIONS =
-  "openSocket closeSocket socketPort exchange exchangeSync openReader takeEvents closeReader createNamespace nameNamespace unnameNamespace openPacketRing advancePacketRing readPacketRing closePacketRing openDelayLine countDelayLine closeDelayLine sendDatagram lockFile readLegacyTable openUdpSocket";
+  "openSocket closeSocket socketPort exchange exchangeSync openReader takeEvents closeReader createNamespace nameNamespace unnameNamespace openPacketRing advancePacketRing readPacketRing closePacketRing openDelayLine countDelayLine closeDelayLine sendDatagram lockFile readLegacyTable openUdpSocket openPingSocket";
 
 test("processes that use the addon first at the same time all get it, compiled whole", async () => {
   const loads = Array.from({ length: 6 }, async () => {

@@ -141,6 +141,8 @@ interface Addon {
    * @param family AF_INET or AF_INET6, which takes no IPv4
    */
   openUdpSocket(namespace: string | null, family: number, port: number): number;
+  /** The same of a socket for echo requests and their answers. */
+  openPingSocket(namespace: string | null, family: number): number;
 }
 
 /** The addon can be neither found nor made. */

@@ -86,4 +86,5 @@ export {
   removeRoute,
 } from "./route.ts";
 export { type UdpSocketOptions, openUdpSocket } from "./udp-socket.ts";
+export { type PingSocketOptions, openPingSocket } from "./ping-socket.ts";
 export type { Vxlan } from "./vxlan.ts";
