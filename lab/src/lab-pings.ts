@@ -1,4 +1,6 @@
 import { parseAddress } from "./addresses.ts";
+import type { ProbeRecord } from "./checks/no-packet-lost.ts";
+import { LabError } from "./errors.ts";
 import type { LabHost } from "./hosts/host.ts";
 import { evidenceOf } from "./hosts/readiness.ts";
 import { failedPairs, type PingMatrix, type PingRequest } from "./lab.ts";
@@ -11,17 +13,19 @@ import {
   WHOLE_MESH_HOSTS,
 } from "./observe/ping-matrix.ts";
 import { askUntilAnswered } from "./observe/pod-echo.ts";
+import { PodProbe } from "./observe/pod-probe.ts";
 import { unreachable } from "./observe/unreachable.ts";
 import type { LabOptions } from "./options.ts";
 import type { Clock, Deadline } from "./system/clock.ts";
 
 const PING_WAIT_SECONDS = 1;
 
-/** Pings between the pods of a lab. */
+/** Pings between the pods of a lab, and the one probe. */
 export class LabPings {
   readonly #options: LabOptions;
   readonly #clock: Clock;
   readonly #hosts: LabHosts;
+  #probe: PodProbe | undefined;
 
   constructor(options: LabOptions, clock: Clock, hosts: LabHosts) {
     this.#options = options;
@@ -50,6 +54,23 @@ export class LabPings {
       throw unreachable(matrix, evidenceOf(this.#hosts.named(first.from)));
     }
     return matrix;
+  }
+
+  /** @throws LabError "wrong-state" where there is no pod to send from, or a probe that runs */
+  async startProbe({ from, to }: { readonly from: string; readonly to: string }): Promise<void> {
+    const pid = this.#hosts.named(from).podAnchor?.pid;
+    if (pid === undefined || this.#probe !== undefined) {
+      const why = pid === undefined ? `${from} has no pod` : "a probe runs already";
+      throw new LabError("wrong-state", why);
+    }
+    const addresses = this.#hosts.named(to).podIps;
+    this.#probe = await PodProbe.start(this.#clock, { name: from, pid }, addresses);
+  }
+
+  async stopProbe(packets: number): Promise<readonly ProbeRecord[]> {
+    const probe = this.#probe;
+    this.#probe = undefined;
+    return (await probe?.stop(packets)) ?? [];
   }
 
   #ends(): PingEnd[] {

@@ -1,4 +1,5 @@
 import type { IpFamily } from "./addresses.ts";
+import type { ProbeRecord } from "./checks/no-packet-lost.ts";
 import type {
   InvariantChecked,
   InvariantViolated,
@@ -48,13 +49,29 @@ export interface Lab {
   ): Promise<Done>;
   /**
    * Runs a command to its end. Aborting `call.signal` sends it SIGINT and still returns its result: that is how to end
-   * a probe that runs until told.
+   * a ping that runs until told.
    */
   exec(request: ExecRequest, call?: CallOptions): Promise<ExecResult>;
   /** Pings from every pod to every other pod. */
   ping(request: PingRequest, call?: CallOptions): Promise<PingMatrix>;
   /** Pings until every expected pair answers. @throws LabError "unreachable" naming the pairs that do not */
   waitReachable(request: { readonly timeoutMs: number }, call?: CallOptions): Promise<PingMatrix>;
+  /**
+   * Sends numbered packets from the pod of a host to the addresses of another's, until `stopProbe`; one probe at a time.
+   * @throws LabError "wrong-state" where there is no pod to send from, or a probe that runs
+   */
+  startProbe(
+    request: { readonly from: string; readonly to: string },
+    call?: CallOptions,
+  ): Promise<Done>;
+  /**
+   * Ends the probe once so many packets were sent in all, and tells what became of them, by address; nothing where none runs.
+   * @throws LabError "command-failed" when they are not sent in time
+   */
+  stopProbe(
+    request: { readonly packets: number },
+    call?: CallOptions,
+  ): Promise<readonly ProbeRecord[]>;
   /** Every key that starts with the prefix, in key order. */
   readStore(request: { readonly prefix: string }, call?: CallOptions): Promise<StoreContent>;
   writeStore(
@@ -100,6 +117,8 @@ export const LAB_METHODS: readonly (keyof Lab)[] = [
   "exec",
   "ping",
   "waitReachable",
+  "startProbe",
+  "stopProbe",
   "readStore",
   "writeStore",
   "removeFromStore",

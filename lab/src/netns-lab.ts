@@ -1,3 +1,4 @@
+import type { ProbeRecord } from "./checks/no-packet-lost.ts";
 import { Chronicle } from "./chronicle.ts";
 import { LabError } from "./errors.ts";
 import { ActiveFaults } from "./faults/active-faults.ts";
@@ -251,6 +252,15 @@ export class NetnsLab implements Lab {
   ): Promise<PingMatrix> {
     const signal = call.signal ?? new AbortController().signal;
     return this.#pings.waitReachable(deadlineIn(this.#clock, timeoutMs), signal);
+  }
+
+  async startProbe(request: { readonly from: string; readonly to: string }): Promise<Done> {
+    await this.#pings.startProbe(request);
+    return {};
+  }
+
+  async stopProbe({ packets }: { readonly packets: number }): Promise<readonly ProbeRecord[]> {
+    return this.#pings.stopProbe(packets);
   }
 
   async readStore({ prefix }: { readonly prefix: string }): Promise<StoreContent> {

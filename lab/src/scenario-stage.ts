@@ -4,7 +4,7 @@ import { gapAtMost } from "./checks/gap-at-most.ts";
 import { kernelEqualsLeases } from "./checks/kernel-equals-leases.ts";
 import { largestPacketIsMtu } from "./checks/largest-packet-is-mtu.ts";
 import { nobodyRunsOnAnothersLease } from "./checks/nobody-runs-on-anothers-lease.ts";
-import { noPacketLost } from "./checks/no-packet-lost.ts";
+import { noPacketLost, type ProbeRecord } from "./checks/no-packet-lost.ts";
 import { podsReachEachOther } from "./checks/pods-reach-each-other.ts";
 import { repaired } from "./checks/repaired.ts";
 import { type SubnetsByHost, subnetsAreKept } from "./checks/subnets-are-kept.ts";
@@ -16,7 +16,6 @@ import { readHostKernel } from "./observe/kernel-state.ts";
 import { probeLargestPackets } from "./observe/largest-packet.ts";
 import { type LeaseDetails, leaseDetails } from "./observe/lease-details.ts";
 import { STORE_PREFIX } from "./observe/leases.ts";
-import { type Probe, startProbe } from "./observe/probe.ts";
 import { factsOfVariant } from "./run-facts.ts";
 import { newcomersOf } from "./scenario-check.ts";
 import { type FaultEvent, healEvents } from "./scenario-log.ts";
@@ -48,8 +47,8 @@ export class ScenarioStage implements AsyncDisposable {
   readonly #tell: (event: FaultEvent) => void;
   #lastNode: number;
   #remembered: SubnetsByHost | undefined;
-  #running: Probe | undefined;
-  #stopped: Awaited<ReturnType<Probe["stop"]>> = [];
+  #isProbing = false;
+  #stopped: readonly ProbeRecord[] = [];
   #wantedPackets = 0;
 
   constructor({ lab, variant, nodes, clock, tell }: StageOptions) {
@@ -134,18 +133,16 @@ export class ScenarioStage implements AsyncDisposable {
       await this.#stopProbes(step.packets ?? 0);
       return done();
     }
-    const { hosts } = await this.#lab.status({});
-    const targets = hosts.find(({ name }) => name === hostName(step.to))?.podIps ?? [];
-    this.#running = await startProbe(this.#lab, this.#clock, hostName(step.from), targets);
+    await this.#lab.startProbe({ from: hostName(step.from), to: hostName(step.to) });
+    this.#isProbing = true;
     return done();
   }
 
   async #stopProbes(packets: number): Promise<void> {
-    const running = this.#running;
-    this.#running = undefined;
     this.#wantedPackets = packets;
-    if (running !== undefined) {
-      this.#stopped = await running.stop(packets);
+    if (this.#isProbing) {
+      this.#isProbing = false;
+      this.#stopped = await this.#lab.stopProbe({ packets });
     }
   }
 

@@ -100,6 +100,7 @@ ${HOSTNAME_SCRIPT}
 name_host "$1-pod"
 mount -t sysfs -o ro sysfs /sys
 [ ! -d /proc/sys/net/ipv6/conf ] || echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad
+echo 0 0 > /proc/sys/net/ipv4/ping_group_range
 ${SHORT_MEMORY_SCRIPT}
 nsenter --net="/proc/$2/ns/net" ip -batch - <<END
 $3$$

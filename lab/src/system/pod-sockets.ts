@@ -12,27 +12,51 @@ export async function openSocketsIn(
   port: number,
   families: readonly IpFamily[],
 ): Promise<ReadonlyMap<IpFamily, Socket>> {
-  const { NetlinkError, openUdpSocket } = await import("linux");
-  const namespace = `/proc/${pid}/ns/net`;
+  const { openUdpSocket } = await import("linux");
   const sockets = new Map<IpFamily, Socket>();
   try {
     for (const family of families) {
-      const isIpv4 = family === "ipv4";
-      const fd = openUdpSocket({ namespace, family: isIpv4 ? "inet" : "inet6", port });
-      sockets.set(family, createSocket(isIpv4 ? "udp4" : "udp6").bind({ fd }));
+      const open = (): number => openUdpSocket({ ...placeOf(pid, family), port });
+      sockets.set(family, await opened(family, open));
     }
     return sockets;
   } catch (error) {
     closeAll(sockets);
-    if (!(error instanceof NetlinkError)) {
-      throw error;
-    }
-    throw new LabError("command-failed", `cannot open sockets in a pod: ${error.message}`);
+    throw error;
   }
+}
+
+/**
+ * A socket in the network namespace of a process for echo requests, ICMP messages whose identifier and checksum the kernel fills in, and
+ * the answers to them.
+ * @throws LabError "command-failed" when it cannot be made
+ */
+export async function openPingSocketIn(pid: number, family: IpFamily): Promise<Socket> {
+  const { openPingSocket } = await import("linux");
+  return opened(family, () => openPingSocket(placeOf(pid, family)));
 }
 
 export function closeAll(sockets: ReadonlyMap<IpFamily, Socket>): void {
   sockets.forEach((socket) => {
     socket.close();
   });
+}
+
+function placeOf(
+  pid: number,
+  family: IpFamily,
+): { readonly namespace: string; readonly family: "inet" | "inet6" } {
+  return { namespace: `/proc/${pid}/ns/net`, family: family === "ipv4" ? "inet" : "inet6" };
+}
+
+async function opened(family: IpFamily, open: () => number): Promise<Socket> {
+  const { NetlinkError } = await import("linux");
+  try {
+    return createSocket(family === "ipv4" ? "udp4" : "udp6").bind({ fd: open() });
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) {
+      throw error;
+    }
+    throw new LabError("command-failed", `cannot open sockets in a pod: ${error.message}`);
+  }
 }
