@@ -53,7 +53,7 @@ const ETCD_FLAGS: readonly FlagRow[] = [
     name: "etcd-cafile",
     type: "string",
     fallback: "",
-    help: "PEM file with the authorities that etcd's certificate is checked against; alone or with the two above",
+    help: "PEM file with the authorities that etcd's certificate is checked against, instead of the system's; alone or with the two above",
   },
   { name: "etcd-username", type: "string", fallback: "", help: "user for etcd" },
   {

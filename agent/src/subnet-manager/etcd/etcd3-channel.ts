@@ -11,7 +11,7 @@ import {
   constants,
 } from "node:http2";
 import { connect as connectSocket } from "node:net";
-import { connect as connectSecurely } from "node:tls";
+import { type SecureContext, connect as connectSecurely, createSecureContext } from "node:tls";
 import type { Endpoint } from "./endpoints.ts";
 import { GrpcError, statusOf } from "./etcd3-errors.ts";
 import { MessageParts, frame } from "./etcd3-framing.ts";
@@ -29,9 +29,13 @@ const CONNECT_TIMEOUT_MS = 3000;
 /** A list of thousands of leases comes without waiting for us to say "go on". */
 const WINDOW_BYTES = 4 * 1024 * 1024;
 
+/** Ours instead of Node's, which would change nothing: the authorities of the system count already, unless a file names others. */
+const ADVICE_OF_NODE = /; if the root CA is installed locally.*/;
+const ADVICE = "; name the authority that signed it with --etcd-cafile";
+
 /** What a connection is made with, beyond where to. */
 export interface Secrets {
-  readonly rootCertificate: Buffer | null;
+  readonly rootCertificate: Buffer;
   readonly privateKey: Buffer | null;
   readonly certChain: Buffer | null;
 }
@@ -56,17 +60,16 @@ export interface MessageStream extends AsyncIterable<Buffer> {
 /** One member, connected when first asked something, and again when asked after the connection was lost. */
 export class Channel {
   readonly #endpoint: Endpoint;
-  readonly #options: SecureClientSessionOptions;
+  readonly #secrets: Secrets | undefined;
   readonly #open = new Set<ClientHttp2Session>();
+  /** Made when first needed, and once: a hundred authorities of a system take longer to parse than a connection to make. */
+  #options: SecureClientSessionOptions | undefined;
   #current: Promise<Connection> | undefined;
   #closed = false;
 
   constructor(endpoint: Endpoint, secrets?: Secrets) {
     this.#endpoint = endpoint;
-    this.#options = {
-      settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
-      ...(secrets === undefined ? {} : tlsOptions(secrets)),
-    };
+    this.#secrets = secrets;
   }
 
   /** @throws GrpcError, or the signal's reason */
@@ -114,6 +117,7 @@ export class Channel {
   #connect(): Promise<Connection> {
     if (this.#closed)
       return Promise.reject(new GrpcError("UNAVAILABLE", "the connection is closed"));
+    this.#options ??= sessionOptions(this.#secrets);
     const session = openSession(this.#endpoint, this.#options);
     this.#open.add(session);
     const connection = { session, streams: 0 };
@@ -216,16 +220,17 @@ function openSession(
   });
 }
 
-function tlsOptions({
-  rootCertificate,
-  privateKey,
-  certChain,
-}: Secrets): SecureClientSessionOptions {
-  return {
-    ...(rootCertificate === null ? {} : { ca: rootCertificate }),
+function sessionOptions(secrets: Secrets | undefined): SecureClientSessionOptions {
+  const settings = { enablePush: false, initialWindowSize: WINDOW_BYTES };
+  return secrets === undefined ? { settings } : { settings, secureContext: contextOf(secrets) };
+}
+
+function contextOf({ rootCertificate, privateKey, certChain }: Secrets): SecureContext {
+  return createSecureContext({
+    ca: rootCertificate,
     ...(privateKey === null ? {} : { key: privateKey }),
     ...(certChain === null ? {} : { cert: certChain }),
-  };
+  });
 }
 
 /** Ends a connection on which no answer comes any more. */
@@ -364,5 +369,6 @@ function decodeText(text: string): string {
 
 /** The innermost reason, because HTTP/2's own words are that a stream was cancelled. */
 function textOf(error: Error | undefined): string | undefined {
-  return error?.cause instanceof Error ? (textOf(error.cause) ?? error.message) : error?.message;
+  if (error?.cause instanceof Error) return textOf(error.cause) ?? error.message;
+  return error?.message.replace(ADVICE_OF_NODE, ADVICE);
 }

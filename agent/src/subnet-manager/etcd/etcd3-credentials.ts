@@ -1,6 +1,7 @@
 /** What an agent shows to etcd, and what it asks of etcd's certificate: the PEM files of `--etcd-*file`. */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
+import { getCACertificates } from "node:tls";
 import { AgentError } from "../../core/errors.ts";
 
 export interface CertificateFiles {
@@ -12,7 +13,8 @@ export interface CertificateFiles {
 }
 
 export interface Certificates {
-  readonly rootCertificate: Buffer | null;
+  /** Of all authorities that count, one after the other. */
+  readonly rootCertificate: Buffer;
   readonly privateKey: Buffer | null;
   readonly certChain: Buffer | null;
 }
@@ -45,8 +47,22 @@ export function readCertificates(files: CertificateFiles): Certificates {
   return {
     privateKey: privateKey ?? null,
     certChain: certChain ?? null,
-    rootCertificate: rootCertificate ?? null,
+    rootCertificate: rootCertificate ?? systemAuthorities(),
   };
+}
+
+/**
+ * What the machine trusts, and what NODE_EXTRA_CA_CERTS adds. Read once per process, as in the reference, and heeding SSL_CERT_FILE and
+ * SSL_CERT_DIR. Source: crypto/x509 root_unix.go loadSystemRoots; node:tls getCACertificates.
+ */
+function systemAuthorities(): Buffer {
+  const system = getCACertificates("system");
+  // A bare image has none. Node's own list is Mozilla's, which most distributions install: an etcd that all the world trusts is
+  // reached from there too. By name, because what Node trusts by default depends on how it was started.
+  const counting = system.length > 0 ? system : getCACertificates("bundled");
+  // A distribution's directory has each of them up to three times, by name, by hash and in one file for all; parsing takes its time.
+  const distinct = new Set([...counting, ...getCACertificates("extra")]);
+  return Buffer.from([...distinct].join("\n"));
 }
 
 /** Changes when a file is written or replaced, and also, as with Kubernetes secrets, when a link on the way to it is. */

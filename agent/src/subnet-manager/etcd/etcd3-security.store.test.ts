@@ -10,6 +10,24 @@ import { EtcdServer, until } from "./etcd3-test-server.ts";
 
 const run = promisify(execFile);
 
+const STORE_MODULE = JSON.stringify(new URL("./etcd3-store.ts", import.meta.url).href);
+/** Asks a store, with no file named, one thing. */
+const ASKER = `
+  const { Etcd3Store } = await import(${STORE_MODULE});
+  const store = new Etcd3Store({ endpoints: [process.argv[1]] });
+  const asked = store.range({ key: "/any" }, { timeoutMs: 3000 });
+  process.stdout.write(await asked.then(() => "answered", String));
+  await store.close();
+`;
+
+/** Another process, because Node reads the system's certificates once; its environment is what is given and no more. */
+function askApart(
+  endpoint: string,
+  env: Readonly<Record<string, string>>,
+): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  return run(process.execPath, ["--input-type=module", "--eval", ASKER, endpoint], { env });
+}
+
 requires("etcd")("etcd behind TLS and passwords", () => {
   let authority: TestAuthority;
   let stranger: TestAuthority;
@@ -120,6 +138,26 @@ requires("etcd")("etcd behind TLS and passwords", () => {
     await expect(ask({ endpoints, authoritiesFile: stranger.certificate })).rejects.toThrow(
       /certificate/,
     );
+  });
+
+  test("without a file the authorities of the system count", async () => {
+    const own = await authority.sign("system");
+    const flags = { "cert-file": own.certificate, "key-file": own.key };
+    await using server = await EtcdServer.open({ scheme: "https", flags });
+    const trusting = { SSL_CERT_FILE: authority.certificate };
+    expect((await askApart(server.url, trusting)).stdout).toBe("answered");
+    for (const env of [{}, { SSL_CERT_FILE: stranger.certificate }])
+      expect((await askApart(server.url, env)).stdout).toMatch(
+        /certificate; name the authority that signed it with --etcd-cafile$/,
+      );
+  });
+
+  test("the authorities of the system are read for TLS only", async () => {
+    const absent = authority.path("absent");
+    const env = { SSL_CERT_FILE: absent, SSL_CERT_DIR: absent };
+    const complaint = `Cannot open directory ${absent}`;
+    expect((await askApart("https://127.0.0.1:1", env)).stderr).toContain(complaint);
+    expect((await askApart("http://127.0.0.1:1", env)).stderr).toBe("");
   });
 
   describe("passwords", () => {
