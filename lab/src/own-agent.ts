@@ -35,6 +35,11 @@ const BUILD = "shipping/src/main.ts";
 const SOURCE = "agent/src/main.ts";
 const CACHE = "node_modules/.cache/flanneld";
 const PROGRAM = "flanneld.cjs";
+/**
+ * Node reads the certificates of all authorities that it comes with as soon as a program loads `node:http2`. The agent never asks for them by
+ * default: it names whom it trusts. Source: `node --help`; agent/src/subnet-manager/etcd/etcd3-credentials.ts.
+ */
+const NO_BUNDLED_AUTHORITIES = "--use-openssl-ca";
 /** Runs it with compiled code that was kept. */
 const RUNNER = fileURLToPath(new URL("kept-code.cjs", import.meta.url));
 
@@ -55,7 +60,7 @@ let found: readonly string[] | undefined;
  * the same answer, so that all hosts of a lab run the same program.
  */
 export function defaultFlanneld(): readonly string[] {
-  found ??= [nodeProgram(), RUNNER, bundlePlace()];
+  found ??= [nodeProgram(), NO_BUNDLED_AUTHORITIES, RUNNER, bundlePlace()];
   return found;
 }
 
