@@ -9,8 +9,11 @@ import { EchoLedger } from "./echo-ledger.ts";
 /** Between two packets to one address: 2,000 a second. */
 const PACKET_EVERY_MS = 0.5;
 const TICK_MS = 1;
-/** What a pause of this process kept from being sent is sent after it, but not more: it would only wait in queues. */
-const CATCH_UP_MS = 20;
+/**
+ * So much of what a pause of this process kept from being sent is sent after it. Node takes 32 packets of a socket in a row before it does
+ * something else: answers to more than that would pile up until the kernel drops some. Source: libuv, uv__udp_recvmsg.
+ */
+const CATCH_UP_MS = 8;
 const SENT_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 10;
 /** At the end answers may be on their way for so long. */

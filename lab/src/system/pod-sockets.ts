@@ -2,6 +2,9 @@ import { createSocket, type Socket } from "node:dgram";
 import type { IpFamily } from "../addresses.ts";
 import { LabError } from "../errors.ts";
 
+/** Answers that were on their way come all the same while this process does something else. The kernel may allow less. */
+const PING_BUFFER_BYTES = 1024 * 1024;
+
 /**
  * A UDP socket of each family in the network namespace of a process, bound to a port on all addresses. A socket stays where it was made,
  * whoever holds it: so one process speaks for every pod.
@@ -17,7 +20,7 @@ export async function openSocketsIn(
   try {
     for (const family of families) {
       const open = (): number => openUdpSocket({ ...placeOf(pid, family), port });
-      sockets.set(family, await opened(family, open));
+      sockets.set(family, await opened(family, {}, open));
     }
     return sockets;
   } catch (error) {
@@ -33,7 +36,8 @@ export async function openSocketsIn(
  */
 export async function openPingSocketIn(pid: number, family: IpFamily): Promise<Socket> {
   const { openPingSocket } = await import("linux");
-  return opened(family, () => openPingSocket(placeOf(pid, family)));
+  const options = { recvBufferSize: PING_BUFFER_BYTES };
+  return opened(family, options, () => openPingSocket(placeOf(pid, family)));
 }
 
 export function closeAll(sockets: ReadonlyMap<IpFamily, Socket>): void {
@@ -49,10 +53,15 @@ function placeOf(
   return { namespace: `/proc/${pid}/ns/net`, family: family === "ipv4" ? "inet" : "inet6" };
 }
 
-async function opened(family: IpFamily, open: () => number): Promise<Socket> {
+async function opened(
+  family: IpFamily,
+  options: { readonly recvBufferSize?: number },
+  open: () => number,
+): Promise<Socket> {
   const { NetlinkError } = await import("linux");
+  const type = family === "ipv4" ? "udp4" : "udp6";
   try {
-    return createSocket(family === "ipv4" ? "udp4" : "udp6").bind({ fd: open() });
+    return createSocket({ type, ...options }).bind({ fd: open() });
   } catch (error) {
     if (!(error instanceof NetlinkError)) {
       throw error;
