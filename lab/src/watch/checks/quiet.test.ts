@@ -23,6 +23,11 @@ describe("D1: a check of dumps", () => {
     expect(d1(right(1000))).toEqual([2, true]);
   });
 
+  it("waits for something to look at, as long as there was nothing", () => {
+    expect(d1(round(1000))).toEqual([0, false]);
+    expect(d1(right(1000), round(1001))).toEqual([2, true]);
+  });
+
   it("waits for the quiet before it tells what is wrong, and for what may excuse it", () => {
     expect(d1(wrong(1000))).toEqual([0, false]);
     expect(d1(right(3000), wrong(3001))).toEqual([4, false]);

@@ -32,7 +32,9 @@ export function whenQuiet(
       const waiting = new Deferred<Violation & { readonly until: number }>();
       return {
         looked: () => looked,
-        isSettled: (world) => world.faults.size > 0 || settledAt >= world.lastChangeAt,
+        // Agents that were restarted may not be ready yet: then there was nothing to look at.
+        isSettled: (world) =>
+          world.faults.size > 0 || (looked > 0 && settledAt >= world.lastChangeAt),
         see: (sighting, world) => {
           waiting.cancel(
             ({ at, until }) => world.lastChangeAt >= at && world.lastChangeAt <= until,
