@@ -18,7 +18,7 @@ import { unreachable } from "./observe/unreachable.ts";
 import type { LabOptions } from "./options.ts";
 import type { Clock, Deadline } from "./system/clock.ts";
 
-const PING_WAIT_SECONDS = 1;
+const PING_WAIT_MS = 1000;
 
 /** Pings between the pods of a lab, and the one probe. */
 export class LabPings {
@@ -37,8 +37,11 @@ export class LabPings {
     const ends = this.#ends();
     const families = request.families ?? this.#options.families;
     const plans = planPings(ends, families, (from, to) => isExpected(this.#options, from, to));
-    const effort = { count: request.count ?? 1, waitSeconds: PING_WAIT_SECONDS };
-    return { hosts: ends.map(({ name }) => name), pairs: await runPings(plans, effort) };
+    const effort = { count: request.count ?? 1, waitMs: PING_WAIT_MS };
+    return {
+      hosts: ends.map(({ name }) => name),
+      pairs: await runPings(plans, effort, this.#clock),
+    };
   }
 
   /** @throws LabError "unreachable" naming the pairs that do not answer */
@@ -98,6 +101,5 @@ function endOf(host: LabHost): PingEnd {
       return family === undefined ? [] : [{ family, address }];
     }),
     pid: host.podAnchor?.pid,
-    enter: host.podAnchor?.enter,
   };
 }

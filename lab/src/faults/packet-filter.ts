@@ -1,6 +1,6 @@
 import { LabError } from "../errors.ts";
 import type { LabHost } from "../hosts/host.ts";
-import { parsePingOutput } from "../observe/ping-output.ts";
+import { parsePingCount } from "../observe/ping-output.ts";
 import { findProgram } from "../system/files.ts";
 import { run, runChecked } from "../system/processes.ts";
 import { MAX_STORE_MEMBERS } from "../options.ts";
@@ -179,8 +179,8 @@ export async function pingFrom(
   const { stdout } = await run(anchor.enter([...argv, ...size, address]), {
     timeoutMs: PING_TIMEOUT_MS,
   });
-  const counted = parsePingOutput(`== ${address}\n${stdout}`).get(address);
-  return { sent: count, received: counted?.received ?? 0, ...parseAnswers(stdout) };
+  const received = parsePingCount(stdout)?.received ?? 0;
+  return { sent: count, received, ...parseAnswers(stdout) };
 }
 
 /** Source: ping(8), the answers and the summary of iputils. */

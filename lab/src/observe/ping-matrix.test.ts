@@ -7,7 +7,6 @@ function ends(count: number): PingEnd[] {
     segment: 1,
     addresses: [{ family: "ipv4", address: `10.244.${index + 1}.2` }],
     pid: undefined,
-    enter: undefined,
   }));
 }
 

@@ -1,7 +1,9 @@
 import type { IpFamily } from "../addresses.ts";
 import type { PingPair } from "../lab.ts";
-import { run } from "../system/processes.ts";
-import { parsePingOutput, PING_SCRIPT } from "./ping-output.ts";
+import { LabError } from "../errors.ts";
+import { type Clock, deadlineIn } from "../system/clock.ts";
+import { EchoLane } from "./echo-lane.ts";
+import type { EchoFigures } from "./echo-ledger.ts";
 
 /** A pod as the matrix needs it. */
 export interface PingEnd {
@@ -10,8 +12,6 @@ export interface PingEnd {
   readonly addresses: readonly { readonly family: IpFamily; readonly address: string }[];
   /** A process in the pod; undefined while there is no pod. */
   readonly pid: number | undefined;
-  /** The command line that runs `argv` in the pod; undefined while there is no pod. */
-  readonly enter: ((argv: readonly string[]) => string[]) | undefined;
 }
 
 /** What one pod is to ping. */
@@ -31,15 +31,16 @@ export interface PingTarget {
 export interface PingEffort {
   /** Packets per pair. */
   readonly count: number;
-  /** How long to wait for the last answer. */
-  readonly waitSeconds: number;
+  /** How long to wait for the last answers. */
+  readonly waitMs: number;
 }
 
-/** Only a few pods ping at once, each all of its targets: every pair is a process for some milliseconds. */
+/** Only a few pods ping at once: each has a socket for every target. */
 const SOURCES_AT_ONCE = 4;
-/** Between the packets of a pair; also in `PING_SCRIPT`. */
+/** Who has not answered by then has time until the end, while others are asked. */
+const PATIENCE_MS = 5;
+/** Between two packets of a pair. */
 const INTERVAL_MS = 200;
-const PROCESS_MARGIN_MS = 20_000;
 
 /** Who pings whom: every ordered pair of different pods, in each family. */
 export function planPings(
@@ -82,47 +83,98 @@ export function sampled(plans: readonly PingPlan[]): PingPlan[] {
   });
 }
 
-/** Runs the plans. A pair of which one pod is missing counts as sent and lost. */
+/** Pings as planned. A pair of which one pod is missing, or goes, counts as sent and lost. */
 export async function runPings(
   plans: readonly PingPlan[],
   effort: PingEffort,
+  clock: Clock,
 ): Promise<PingPair[]> {
   const results: PingPair[][] = plans.map(() => []);
   const queue = plans.entries();
+  const pinger = new Pinger(effort, clock);
   const work = async (): Promise<void> => {
     for (const [index, plan] of queue) {
-      results[index] = await runPlan(plan, effort);
+      results[index] = await runPlan(plan, effort, pinger);
     }
   };
   await Promise.all(Array.from({ length: SOURCES_AT_ONCE }, work));
   return results.flat();
 }
 
-async function runPlan({ from, targets }: PingPlan, effort: PingEffort): Promise<PingPair[]> {
+async function runPlan(
+  { from, targets }: PingPlan,
+  effort: PingEffort,
+  pinger: Pinger,
+): Promise<PingPair[]> {
   const addresses = targets.flatMap(({ address }) => (address === undefined ? [] : [address]));
-  const counts =
-    from.enter === undefined || addresses.length === 0
+  const figures =
+    from.pid === undefined
       ? undefined
-      : await pingFrom(from.enter, addresses, effort);
-  return targets.map(({ to, family, address, expected }) => ({
-    from: from.name,
-    to,
-    family,
-    sent: effort.count,
-    received: 0,
-    ...counts?.get(address ?? ""),
-    expected,
-  }));
+      : await pinger.from(from.pid, addresses).catch(nothingFromGonePod);
+  return targets.map(({ to, family, address, expected }) => {
+    const { received = 0, averageMs } = figures?.get(address ?? "") ?? {};
+    return {
+      from: from.name,
+      to,
+      family,
+      sent: effort.count,
+      received,
+      ...(averageMs === undefined ? {} : { averageMs }),
+      expected,
+    };
+  });
 }
 
-async function pingFrom(
-  enter: (argv: readonly string[]) => string[],
-  addresses: readonly string[],
-  { count, waitSeconds }: PingEffort,
-): Promise<ReturnType<typeof parsePingOutput>> {
-  const scriptArguments = [String(count), String(waitSeconds), ...addresses];
-  const { stdout } = await run(enter(["sh", "-c", PING_SCRIPT, "ping", ...scriptArguments]), {
-    timeoutMs: count * INTERVAL_MS + waitSeconds * 1000 + PROCESS_MARGIN_MS,
-  });
-  return parsePingOutput(stdout);
+/** Asks one address at a time: what waits in this process for its turn would count as the network's time. */
+class Pinger {
+  readonly #effort: PingEffort;
+  readonly #clock: Clock;
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(effort: PingEffort, clock: Clock) {
+    this.#effort = effort;
+    this.#clock = clock;
+  }
+
+  /** @throws LabError "command-failed" when the pod cannot be entered */
+  async from(pid: number, addresses: readonly string[]): Promise<ReadonlyMap<string, EchoFigures>> {
+    const { count, waitMs } = this.#effort;
+    const lanes = await EchoLane.openAll(this.#clock, pid, addresses);
+    try {
+      for (let round = 0; round < count; round += 1) {
+        const nextMs = this.#clock.nowMs() + INTERVAL_MS;
+        await this.#inTurn(() => askEach(lanes));
+        if (round < count - 1) {
+          await this.#clock.sleep(Math.max(0, nextMs - this.#clock.nowMs()));
+        }
+      }
+      const deadline = deadlineIn(this.#clock, waitMs);
+      for (const lane of lanes) {
+        await lane.answered(deadline.remainingMs());
+      }
+      return new Map(lanes.map(({ address, figures }) => [address, figures]));
+    } finally {
+      for (const lane of lanes) {
+        lane.close();
+      }
+    }
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    this.#turn = this.#turn.then(work);
+    return this.#turn;
+  }
+}
+
+async function askEach(lanes: readonly EchoLane[]): Promise<void> {
+  for (const lane of lanes) {
+    lane.ask();
+    await lane.answered(PATIENCE_MS);
+  }
+}
+
+function nothingFromGonePod(error: unknown): undefined {
+  if (!(error instanceof LabError) || error.code !== "command-failed") {
+    throw error;
+  }
 }

@@ -1,10 +1,7 @@
-import type { Socket } from "node:dgram";
-import { parseAddress } from "../addresses.ts";
 import type { ProbeRecord } from "../checks/no-packet-lost.ts";
 import { LabError } from "../errors.ts";
 import { type Clock, deadlineIn, poll } from "../system/clock.ts";
-import { openPingSocketIn } from "../system/pod-sockets.ts";
-import { EchoLedger } from "./echo-ledger.ts";
+import { EchoLane } from "./echo-lane.ts";
 
 /** Between two packets to one address: 2,000 a second. */
 const PACKET_EVERY_MS = 0.5;
@@ -18,17 +15,6 @@ const SENT_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 10;
 /** At the end answers may be on their way for so long. */
 const ANSWERED_WITHIN_MS = 1000;
-/** Ping sockets take no notice of it, and Node wants one. */
-const ANY_PORT = 9;
-
-/** What is sent to one address. */
-interface Lane {
-  readonly name: string;
-  readonly address: string;
-  readonly socket: Socket;
-  readonly echoes: EchoLedger;
-}
-
 export interface ProbedFrom {
   readonly name: string;
   /** A process in the pod. */
@@ -41,49 +27,30 @@ export interface ProbedFrom {
  */
 export class PodProbe {
   readonly #clock: Clock;
-  readonly #lanes: readonly Lane[];
+  readonly #from: string;
+  readonly #lanes: readonly EchoLane[];
   readonly #stop: AbortController = new AbortController();
   readonly #sending: Promise<void>;
 
   /** @throws LabError "command-failed" when the pod cannot be entered */
   static async start(
     clock: Clock,
-    from: ProbedFrom,
+    { name, pid }: ProbedFrom,
     addresses: readonly string[],
   ): Promise<PodProbe> {
-    const lanes: Lane[] = [];
-    try {
-      for (const address of addresses) {
-        const family = parseAddress(address)?.family;
-        if (family !== undefined) {
-          const socket = await openPingSocketIn(from.pid, family);
-          const name = `${from.name} → ${address}`;
-          lanes.push({ name, address, socket, echoes: new EchoLedger(family) });
-        }
-      }
-    } catch (error) {
-      closeAll(lanes);
-      throw error;
-    }
-    return new PodProbe(clock, lanes);
+    return new PodProbe(clock, name, await EchoLane.openAll(clock, pid, addresses));
   }
 
-  private constructor(clock: Clock, lanes: readonly Lane[]) {
+  private constructor(clock: Clock, from: string, lanes: readonly EchoLane[]) {
     this.#clock = clock;
+    this.#from = from;
     this.#lanes = lanes;
-    for (const lane of lanes) {
-      lane.socket.on("message", (packet) => {
-        lane.echoes.hear(packet, clock.nowMs());
-      });
-      // Unreachable now: not answered.
-      lane.socket.on("error", () => undefined);
-    }
     this.#sending = this.#send();
   }
 
   /** Ends it once so many packets were sent in all. @throws LabError "command-failed" when they are not sent in time */
   async stop(packets: number): Promise<readonly ProbeRecord[]> {
-    const sent = (): number => this.#lanes.reduce((sum, lane) => sum + lane.echoes.figures.sent, 0);
+    const sent = (): number => this.#lanes.reduce((sum, lane) => sum + lane.figures.sent, 0);
     try {
       const isEnough = (): true | undefined => (sent() >= packets ? true : undefined);
       if (this.#lanes.length > 0 && !(await this.#within(SENT_WITHIN_MS, isEnough))) {
@@ -92,12 +59,19 @@ export class PodProbe {
       this.#stop.abort();
       await this.#sending;
       const isAnswered = (): true | undefined =>
-        this.#lanes.every(({ echoes }) => echoes.isAnswered) ? true : undefined;
+        this.#lanes.every((lane) => lane.isAnswered) ? true : undefined;
       await this.#within(ANSWERED_WITHIN_MS, isAnswered);
-      return this.#lanes.map(({ name, echoes }) => ({ name, ...echoes.figures }));
+      return this.#lanes.map(({ address, figures: { sent: count, received, longestGapMs } }) => ({
+        name: `${this.#from} → ${address}`,
+        sent: count,
+        received,
+        longestGapMs,
+      }));
     } finally {
       this.#stop.abort();
-      closeAll(this.#lanes);
+      for (const lane of this.#lanes) {
+        lane.close();
+      }
     }
   }
 
@@ -111,20 +85,11 @@ export class PodProbe {
     while (!this.#stop.signal.aborted) {
       const nowMs = this.#clock.nowMs();
       for (dueMs = Math.max(dueMs, nowMs - CATCH_UP_MS); dueMs <= nowMs; dueMs += PACKET_EVERY_MS) {
-        this.#lanes.forEach(ask);
+        for (const lane of this.#lanes) {
+          lane.ask();
+        }
       }
       await this.#clock.sleep(TICK_MS, this.#stop.signal);
     }
-  }
-}
-
-function ask({ socket, address, echoes }: Lane): void {
-  // What cannot be sent is lost like what does not arrive.
-  socket.send(echoes.ask(), ANY_PORT, address, () => undefined);
-}
-
-function closeAll(lanes: readonly Lane[]): void {
-  for (const { socket } of lanes) {
-    socket.close();
   }
 }
