@@ -16,11 +16,11 @@ const { Script } = require("node:vm");
 /** By then the first peers of a new cluster have come, too. */
 const SETTLED_MS = 2000;
 /**
- * V8 takes compiled code only from a process that had the flags of this one, and the agent sets one while it runs.
- * Source: agent/src/system/small-heap.ts; `node --v8-options`.
+ * V8 takes compiled code only from a process that had the flags of this one, and the agent and the lab's supervisor set one while they run.
+ * Source: agent/src/system/small-heap.ts, system/small-heap.ts; `node --v8-options`.
  */
 const FLAG_AT_START = "--semi-space-growth-factor=2";
-const FLAG_OF_AGENT = "--semi-space-growth-factor=1";
+const FLAG_WHILE_IT_RUNS = "--semi-space-growth-factor=1";
 
 const [program] = process.argv.splice(2, 1);
 process.argv[1] = program;
@@ -44,7 +44,7 @@ function readIfThere(file) {
 function keep(script, place) {
   setFlagsFromString(FLAG_AT_START);
   const code = script.createCachedData();
-  setFlagsFromString(FLAG_OF_AGENT);
+  setFlagsFromString(FLAG_WHILE_IT_RUNS);
   const draft = `${place}.${process.pid}`;
   try {
     writeFileSync(draft, code);

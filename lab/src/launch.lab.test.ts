@@ -57,7 +57,7 @@ requires("lab")("a launched lab", () => {
         .split("\n")
         .filter((line) => program.test(line))
         .map((line) => line.split(" ")[0]);
-    expect(nicenessOf(/supervisor\.ts/).at(-1)).toBe("-15");
+    expect(nicenessOf(/supervisor\.cjs/).at(-1)).toBe("-15");
     expect(nicenessOf(/^\S+ etcd /)).toEqual(["-15"]);
     expect(nicenessOf(/--iface=eth0/)).toEqual(["0", "0"]);
     expect(nicenessOf(/for process in/)).toContain("0");

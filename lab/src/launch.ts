@@ -1,4 +1,3 @@
-import { fileURLToPath } from "node:url";
 import { basename, dirname } from "node:path";
 import { connectLab, type LabConnection } from "./client.ts";
 import { LabError } from "./errors.ts";
@@ -7,6 +6,7 @@ import type { CallOptions, Lab, UpReport } from "./lab.ts";
 import { lastLines } from "./log-text.ts";
 import type { LabOptions } from "./options.ts";
 import { buildOwnAgent } from "./own-agent.ts";
+import { ownSupervisor } from "./own-supervisor.ts";
 import { runFiles } from "./run-directory.ts";
 import { isAlive, type LabState, readState, writeState } from "./state.ts";
 import { type Clock, deadlineIn, poll, systemClock } from "./system/clock.ts";
@@ -18,7 +18,7 @@ import {
   removeEmptyDirectory,
   removeTree,
 } from "./system/files.ts";
-import { isRoot, nodeProgram, ownProcessId } from "./system/machine.ts";
+import { isRoot, ownProcessId } from "./system/machine.ts";
 import {
   childrenOf,
   identifyProcess,
@@ -27,12 +27,6 @@ import {
 } from "./system/process-table.ts";
 import { type DetachedProcess, signalProcess, startDetached } from "./system/processes.ts";
 
-const SUPERVISOR = fileURLToPath(new URL("supervisor.ts", import.meta.url));
-/**
- * Has V8 collect young objects every megabyte: for each of the hundreds of programs that a supervisor starts the kernel copies the page
- * tables of all its memory. Source: `node --v8-options`.
- */
-const SMALL_HEAP = "--semi-space-growth-factor=1";
 /** PID 1 of the lab: starts the supervisor, collects orphans, and ends with the supervisor. */
 const INIT_SCRIPT = 'exec 3<&0; "$@" <&3 3<&- & exec 3<&-; wait $!';
 const NAMESPACES = ["--fork", "--kill-child", "--pid", "--mount", "--net", "--uts"];
@@ -61,7 +55,7 @@ export interface LaunchOptions extends CallOptions {
 /**
  * Starts a supervisor in namespaces of its own and brings the lab up. When that fails, or the signal aborts, nothing
  * of it is left.
- * @throws LabError "already-running", "command-failed" where our own agent cannot be built, or whatever kept the lab from coming up
+ * @throws LabError "already-running", "command-failed" where our own agent or the supervisor cannot be bundled, or whatever kept the lab from coming up
  */
 export async function launchLab(
   options: LabOptions,
@@ -72,10 +66,11 @@ export async function launchLab(
   for (const { argv } of [others, ...named]) {
     await buildOwnAgent(argv);
   }
+  const supervisor = await ownSupervisor();
   const state = await claimRunDirectory(options, runDirectory);
   let child: DetachedProcess | undefined;
   try {
-    child = await startSupervisor(runDirectory);
+    child = await startSupervisor(supervisor, runDirectory);
     const connection = await connectSupervisor(child, state, runDirectory, call.signal);
     const report = await bringUp(connection, runDirectory, call);
     const release = (): void => {
@@ -225,7 +220,10 @@ async function discardStale(runDirectory: string, stale: LabState | undefined): 
   removeTree(rubbish);
 }
 
-function startSupervisor(runDirectory: string): Promise<DetachedProcess> {
+function startSupervisor(
+  supervisor: readonly string[],
+  runDirectory: string,
+): Promise<DetachedProcess> {
   const argv = [
     "unshare",
     ...NAMESPACES,
@@ -235,9 +233,7 @@ function startSupervisor(runDirectory: string): Promise<DetachedProcess> {
     "-c",
     INIT_SCRIPT,
     "lab-init",
-    nodeProgram(),
-    SMALL_HEAP,
-    SUPERVISOR,
+    ...supervisor,
     runDirectory,
   ];
   return startDetached(argv, { logFile: runFiles(runDirectory).supervisorLog });

@@ -139,7 +139,7 @@ test("sources that change while they are bundled are refused, and nothing of it 
   );
   const program = bundlePlace(copy);
   await expect(buildOwnAgent(["node", program], copy)).rejects.toThrow(
-    "the agent's sources changed while they were bundled: try again, or --flanneld 'node agent/src/main.ts' runs it from its sources",
+    "the sources of this repository's agent changed while they were bundled: try again, or --flanneld 'node agent/src/main.ts' runs it from its sources",
   );
   expect(readdirSync(dirname(dirname(program)))).toEqual([]);
 });

@@ -7,12 +7,10 @@ import { keepCompiled } from "./system/compile-cache.ts";
 import { appendText } from "./system/files.ts";
 import { ownProcessId } from "./system/machine.ts";
 import { runFirst } from "./system/priority.ts";
+import { keepHeapSmall } from "./system/small-heap.ts";
 import { listen } from "./system/socket.ts";
 import { announceReady, endWithCaller } from "./system/supervised.ts";
 import { LabError } from "./errors.ts";
-
-/** By then a small lab is up, even one that had to compile everything. */
-const SETTLED_MS = 2500;
 
 /**
  * The process that holds a lab. It runs inside the lab's own namespaces, and everything of the lab is below it: when it
@@ -21,6 +19,7 @@ const SETTLED_MS = 2500;
  *     lab up ─► unshare ─► sh (PID 1: collects orphans) ─► this ─► etcd, hosts, agents, pods
  */
 async function main(runDirectory: string): Promise<void> {
+  keepHeapSmall();
   // It watches what it loads the machine with: it must be there in time to see it.
   runFirst(ownProcessId());
   const files = runFiles(runDirectory);
@@ -46,8 +45,8 @@ async function main(runDirectory: string): Promise<void> {
   // `lab up` holds our stdin open until the lab is up: should it die before, a half-made lab must not live on.
   endWithCaller();
   announceReady();
-  await systemClock.sleep(SETTLED_MS);
   keepCompiled();
 }
 
-await main(process.argv[2] ?? "");
+// Not awaited here: a bundle of CommonJS cannot.
+void main(process.argv[2] ?? "");

@@ -14,10 +14,7 @@ export function useCompileCache(): void {
   enableCompileCache(COMPILE_CACHE.NODE_COMPILE_CACHE);
 }
 
-/**
- * Keeps what this process has compiled until now, for one that does not live to its end: Node does it only there. A file's code is kept once,
- * with the functions that had been called by then. Source: Node's documentation of module.flushCompileCache.
- */
+/** Has the compiled code of this process kept once it has settled, because it will not live to its end. Source: kept-code.cjs. */
 export function keepCompiled(): void {
   flushCompileCache();
 }

@@ -131,10 +131,21 @@ function filesBelow(root: string, path: string): readonly string[] {
     : [path];
 }
 
-/** Gives a directory the time of now. */
+/** Gives a directory the time of now, where we may. */
 export function markUsed(path: string): void {
   const now = new Date();
-  utimesSync(path, now, now);
+  try {
+    utimesSync(path, now, now);
+  } catch (error) {
+    if (!isForbidden(error)) {
+      throw error;
+    }
+  }
+}
+
+/** Whether something could not be written because it is another user's, or read-only. */
+export function isForbidden(error: unknown): boolean {
+  return hasCode(error, new Set(["EACCES", "EPERM", "EROFS"]));
 }
 
 /** Whether a directory was not marked as used for so long. */
