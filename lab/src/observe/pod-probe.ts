@@ -15,6 +15,7 @@ const SENT_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 10;
 /** At the end answers may be on their way for so long. */
 const ANSWERED_WITHIN_MS = 1000;
+
 export interface ProbedFrom {
   readonly name: string;
   /** A process in the pod. */

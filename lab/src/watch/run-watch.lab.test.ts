@@ -26,6 +26,8 @@ import { StoreWatch } from "./witnesses/store-watch.ts";
 const HOST_SCRIPT = "ip link set lo up && echo ready && exec sleep infinity";
 const SOON_MS = 20_000;
 const NAMES = ["n1", "n2"] as const;
+/** An address of their network that neither has. */
+const NOBODYS = "192.0.2.9";
 const PUBLIC_IPS = ["192.0.2.1", "192.0.2.2"] as const;
 /** In a probe: source and destination, behind the headers of Ethernet and IPv4. Source: RFC 768. */
 const PROBE_PORTS = Buffer.from([0xa3, 0xc3, 0xa3, 0xc3]);
@@ -358,6 +360,28 @@ requires("netns", "etcd")("a watched run", () => {
       expect(received).toBe(sent);
       expect(gaps).toEqual([]);
     }
+  });
+
+  it("F3: demands nothing of a time whose packets were on their way when the lab took the pod away", async () => {
+    const now = (): number => systemClock.nowMs();
+    const see = (): void => undefined;
+    const isExpected = (): boolean => true;
+    const probes = new ProbeTraffic({ clock: systemClock, now, see, maxPairs: 2, isExpected });
+    const stop = new AbortController();
+    const running = probes.run(stop.signal);
+    const [n1 = 0, n2 = 0] = anchors.map(({ pid }) => pid);
+    await probes.setPod({ host: "n1", pid: n1, addresses: { ipv4: PUBLIC_IPS[0] ?? "" } });
+    for (let life = 0; life < 3; life += 1) {
+      const beganAt = now();
+      await probes.setPod({ host: "n2", pid: n2, addresses: { ipv4: NOBODYS } });
+      await expectSoon("most of a second", () => now() - beganAt > 800);
+      probes.removePod("n2");
+    }
+    stop.abort();
+    await running;
+    const [there] = probes.finish();
+    expect(there).toMatchObject({ from: "n1", to: "n2", received: 0 });
+    expect(there?.sent).toBeGreaterThanOrEqual(there?.floor ?? Number.POSITIVE_INFINITY);
   });
 
   it("F3: demands as many packets as the floor says, but while that does not count", async () => {

@@ -19,6 +19,8 @@ export class ProbeLedger {
   received = 0;
   /** Packets that were on their way when it was interrupted: neither lost nor received. */
   forgotten = 0;
+  /** When the first was sent of those that the last interruption made it forget; undefined for none. */
+  forgottenSince: number | undefined;
   readonly #sentAt: Map<number, number> = new Map();
   readonly #arrived: Set<number> = new Set();
   readonly #lost: Set<number> = new Set();
@@ -94,6 +96,7 @@ export class ProbeLedger {
    */
   interrupt(at: number): readonly LedgerGap[] {
     const ended = [...this.settle(at)];
+    this.forgottenSince = undefined;
     for (; this.#next < this.#nextToSend; this.#next += 1) {
       const sentAt = this.#sentAt.get(this.#next) ?? 0;
       if (this.#arrived.delete(this.#next)) {
@@ -102,6 +105,7 @@ export class ProbeLedger {
         this.#lose(sentAt);
       } else {
         this.forgotten += 1;
+        this.forgottenSince ??= sentAt;
       }
       this.#sentAt.delete(this.#next);
     }

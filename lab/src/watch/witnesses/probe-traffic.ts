@@ -133,7 +133,7 @@ export class ProbeTraffic {
         delete pair.uncountedFrom;
       } else {
         pair.uncountedFrom = pair.ledger.begun;
-        this.#countOff(pair);
+        this.#countOff(pair, this.#options.now());
       }
     }
     this.#countOn();
@@ -147,10 +147,15 @@ export class ProbeTraffic {
     }
   }
 
-  #countOff(pair: Pair): void {
-    const at = this.#options.now();
-    pair.probedMs += at - (pair.since ?? at);
+  #countOff(pair: Pair, at: number): void {
+    pair.probedMs += Math.max(0, at - (pair.since ?? at));
     delete pair.since;
+  }
+
+  /** What was on its way counts neither as sent nor as time in which to send. */
+  #interrupt(pair: Pair, at: number): void {
+    this.#tell(pair, at, pair.ledger.interrupt(at));
+    this.#countOff(pair, pair.ledger.forgottenSince ?? at);
   }
 
   /** No packets go to or from a host's pod any more; what was counted stays. */
@@ -164,8 +169,7 @@ export class ProbeTraffic {
     this.#pods.delete(host);
     const at = this.#options.now();
     for (const pair of this.#pairs.filter(({ from, to }) => from === host || to === host)) {
-      this.#tell(pair, at, pair.ledger.interrupt(at));
-      this.#countOff(pair);
+      this.#interrupt(pair, at);
     }
   }
 
@@ -198,8 +202,7 @@ export class ProbeTraffic {
     const at = this.#options.now();
     this.countFloor(true);
     for (const pair of this.#pairs) {
-      this.#tell(pair, at, pair.ledger.interrupt(at));
-      this.#countOff(pair);
+      this.#interrupt(pair, at);
     }
     const figures = this.#pairs.map((pair): ProbeFigures => {
       const { from, to, family, ledger, probedMs, uncounted } = pair;
