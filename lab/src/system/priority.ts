@@ -14,8 +14,13 @@ export function runFirst(pid: number): void {
   whereAllowed(() => {
     setPriority(pid, FIRST);
   });
+  setSessionNiceness(pid, FIRST);
+}
+
+/** Sets what the session of a process has among sessions. Nothing happens where we may not, or where there is nothing to set. */
+export function setSessionNiceness(pid: number, niceness: number): void {
   whereAllowed(() => {
-    writeFileSync(`/proc/${pid}/autogroup`, String(FIRST));
+    writeFileSync(`/proc/${pid}/autogroup`, String(niceness));
   });
 }
 
@@ -26,7 +31,8 @@ export function runAsOthers(pid: number): void {
   });
 }
 
-const NOT_ALLOWED = new Set(["EACCES", "EPERM", "ENOENT", "ESRCH", "EAGAIN"]);
+/** EINVAL is said of a process that nobody made the member of a new session since the machine started, such as the first one. */
+const NOT_ALLOWED = new Set(["EACCES", "EPERM", "ENOENT", "ESRCH", "EAGAIN", "EINVAL"]);
 
 function whereAllowed(act: () => void): void {
   try {
