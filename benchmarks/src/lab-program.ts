@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 
-const LAB = join(import.meta.dirname, "../../lab/src/main.ts");
+const LAB = join(import.meta.dirname, "../../lab/src/main.mjs");
 
 export interface LabHost {
   readonly name: string;

@@ -46,7 +46,7 @@ requires("lab")("a lab of an ordinary user", () => {
     stdout: string;
     stderr: string;
   } {
-    const command = [join(home, "node"), join(home, "lab/src/main.ts"), ...argv];
+    const command = [join(home, "node"), join(home, "lab/src/main.mjs"), ...argv];
     const prefix = isRoot()
       ? ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"]
       : ["env"];

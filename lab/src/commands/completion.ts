@@ -11,7 +11,7 @@ import { completionScript, SHELLS } from "./completion-scripts.ts";
 import { completeWords, type CompletionSources } from "./completion-words.ts";
 import { parseFlags } from "./flags.ts";
 
-const PROGRAM = [nodeProgram(), fileURLToPath(new URL("../main.ts", import.meta.url))];
+const PROGRAM = [nodeProgram(), fileURLToPath(new URL("../main.mjs", import.meta.url))];
 /** What the scripts ask with: `lab completion words -- WORD…`. */
 const ASK = "words";
 

@@ -1,18 +1,13 @@
 /** Where Node keeps compiled code of the lab and of its agents, so that the hundredth agent does not compile what the first one did. */
-import { enableCompileCache, flushCompileCache } from "node:module";
+import { flushCompileCache } from "node:module";
 import { fileURLToPath } from "node:url";
 
-/** Node's own name for it; whoever sets it to something else is obeyed. Source: Node's documentation of module.enableCompileCache. */
+/** The same place as in main.mjs, under Node's own name for it; whoever sets it to something else is obeyed. Source: Node's documentation of module.enableCompileCache. */
 export const COMPILE_CACHE: Readonly<Record<"NODE_COMPILE_CACHE", string>> = {
   NODE_COMPILE_CACHE:
     process.env["NODE_COMPILE_CACHE"] ??
     fileURLToPath(new URL("../../../node_modules/.cache/compiled", import.meta.url)),
 };
-
-/** For what this process loads from now on; where the directory cannot be written nothing is kept. */
-export function useCompileCache(): void {
-  enableCompileCache(COMPILE_CACHE.NODE_COMPILE_CACHE);
-}
 
 /** Has the compiled code of this process kept once it has settled, because it will not live to its end. Source: kept-code.cjs. */
 export function keepCompiled(): void {

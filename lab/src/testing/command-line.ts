@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** For tests of the lab's command line: runs it as a user does, in a place of its own. */
-export const MAIN: string = fileURLToPath(new URL("../main.ts", import.meta.url));
+export const MAIN: string = fileURLToPath(new URL("../main.mjs", import.meta.url));
 /** A command line for `--flanneld`: the small agent that needs nothing of this repository's. */
 export const ROUTE_AGENT: string = [
   process.execPath,
