@@ -5,6 +5,7 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { LabError } from "./errors.ts";
+import { type Clock, systemClock } from "./system/clock.ts";
 import {
   digestTrees,
   fileExists,
@@ -12,8 +13,11 @@ import {
   makeSiblingDirectory,
   markUsed,
   moveDirectory,
+  readText,
   removeTree,
+  surveyTrees,
   usedBefore,
+  writeWhereAllowed,
 } from "./system/files.ts";
 import { nodeProgram, nodeRelease } from "./system/machine.ts";
 import { run } from "./system/processes.ts";
@@ -38,11 +42,35 @@ export const RUNNER: string = fileURLToPath(new URL("kept-code.cjs", import.meta
 /** A lab that is up for longer may find that the agent of a host cannot be started again. */
 const KEPT_FOR_MS = 14 * 24 * 3600 * 1000;
 const BUILD_TIMEOUT_MS = 180_000;
+/** No file system takes times so far apart for one. */
+const ONE_TIME_MS = 2000;
 
 /** Where the bundle of the sources as they are now belongs: another byte in them, another place. */
-export function placeOfBundle(bundle: Bundle, repository: string): string {
-  const key = digestTrees(repository, bundle.madeOf, nodeRelease());
-  return join(repository, bundle.cache, key, bundle.program);
+export function placeOfBundle(
+  bundle: Bundle,
+  repository: string,
+  clock: Clock = systemClock,
+): string {
+  return join(repository, bundle.cache, keyOf(bundle, repository, clock), bundle.program);
+}
+
+/**
+ * Reading all sources takes longer than asking for their sizes and times, so the answer is kept beside the bundles. It is not where a source was
+ * changed just now: it could change once more at what the file system takes for the same time.
+ */
+function keyOf({ madeOf, cache }: Bundle, repository: string, clock: Clock): string {
+  const place = join(repository, `${cache}.key`);
+  const { signature, changedAtMs } = surveyTrees(repository, madeOf);
+  const known = `${nodeRelease()} ${signature} `;
+  const kept = readText(place);
+  if (kept?.startsWith(known) === true) {
+    return kept.slice(known.length);
+  }
+  const key = digestTrees(repository, madeOf, nodeRelease());
+  if (Date.parse(clock.isoTime()) - changedAtMs > ONE_TIME_MS) {
+    writeWhereAllowed(place, `${known}${key}`);
+  }
+  return key;
 }
 
 /**

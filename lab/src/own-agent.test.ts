@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -13,9 +14,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { buildOwnAgent, bundlePlace, defaultFlanneld } from "./own-agent.ts";
+import { type Clock, systemClock } from "./system/clock.ts";
 
 const REPOSITORY = join(import.meta.dirname, "../..");
 /** Two builds, on a machine whose cores are busy. */
@@ -104,6 +106,28 @@ test("every part has a say in where the bundle belongs, and nothing else has", (
   const last = bundlePlace(copy);
   write("README.md", "words")();
   expect(bundlePlace(copy)).toBe(last);
+});
+
+/** A minute from now, when no file was changed just now. */
+const LATER: Clock = {
+  ...systemClock,
+  isoTime: () => new Date(Date.now() + 60_000).toISOString(),
+};
+
+test("a key is kept until a source changes, and not at once", () => {
+  makeTinySources("");
+  const kept = join(copy, "node_modules/.cache/flanneld.key");
+  const first = bundlePlace(copy);
+  expect(existsSync(kept)).toBe(false);
+  expect(bundlePlace(copy, LATER)).toBe(first);
+  const key = basename(dirname(first));
+  writeFileSync(kept, readFileSync(kept, "utf8").replace(key, "kept"));
+  expect(basename(dirname(bundlePlace(copy)))).toBe("kept");
+  replaceIn("agent/src/main.ts", "one", "two");
+  const second = bundlePlace(copy, LATER);
+  expect([key, "kept"]).not.toContain(basename(dirname(second)));
+  writeFileSync(join(copy, "agent/src/new.ts"), "");
+  expect(bundlePlace(copy, LATER)).not.toBe(second);
 });
 
 const COUNTS_ITSELF = `

@@ -1,6 +1,7 @@
 /** This repository's own agent: the lab runs its build and then the program, and imports neither. */
 import { dirname, join } from "node:path";
 import { type Bundle, makeBundle, placeOfBundle, RUNNER } from "./bundles.ts";
+import { type Clock, systemClock } from "./system/clock.ts";
 import { nodeProgram, repositoryDirectory } from "./system/machine.ts";
 
 const REPOSITORY = repositoryDirectory();
@@ -30,8 +31,8 @@ const AGENT: Bundle = {
 const NO_BUNDLED_AUTHORITIES = "--use-openssl-ca";
 
 /** Where the bundle of the agent's sources as they are now belongs. */
-export function bundlePlace(repository: string = REPOSITORY): string {
-  return placeOfBundle(AGENT, repository);
+export function bundlePlace(repository: string = REPOSITORY, clock: Clock = systemClock): string {
+  return placeOfBundle(AGENT, repository, clock);
 }
 
 let found: readonly string[] | undefined;

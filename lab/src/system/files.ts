@@ -43,6 +43,21 @@ export function writeText(path: string, text: string): void {
   renameSync(`${path}.new`, path);
 }
 
+/** Whole or not at all, its directories too; not at all where we may not. */
+export function writeWhereAllowed(path: string, text: string): void {
+  const draft = `${path}.${process.pid}`;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(draft, text);
+    renameSync(draft, path);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    if (!isForbidden(error)) {
+      throw error;
+    }
+  }
+}
+
 /** Whole or not at all. */
 export function writeBytes(path: string, bytes: Uint8Array): void {
   writeFileSync(`${path}.new`, bytes);
@@ -121,14 +136,35 @@ export function digestTrees(root: string, paths: readonly string[], text: string
   return hash.digest("hex").slice(0, DIGEST_DIGITS);
 }
 
+/**
+ * A text that depends on every name of trees and changes whenever one of their files is written or replaced, and when the last of them was, in
+ * milliseconds of the file system's clock. Nobody can set a change time. Source: inode(7), ctime.
+ */
+export function surveyTrees(
+  root: string,
+  paths: readonly string[],
+): { readonly signature: string; readonly changedAtMs: number } {
+  const hash = createHash("sha256");
+  let changedAtMs = 0;
+  for (const path of paths.flatMap((one) => filesBelow(root, one))) {
+    const stat = unlessAbsent(() => statSync(join(root, path)));
+    hash.update(`${path}\0${stat?.ino}:${stat?.size}:${stat?.ctimeMs}\0`);
+    changedAtMs = Math.max(changedAtMs, stat?.ctimeMs ?? 0);
+  }
+  return { signature: hash.digest("hex"), changedAtMs };
+}
+
 /** In an order of their own; what is no directory is itself. */
 function filesBelow(root: string, path: string): readonly string[] {
-  const isDirectory = unlessAbsent(() => statSync(join(root, path)))?.isDirectory() === true;
-  return isDirectory
-    ? listDirectory(join(root, path))
-        .toSorted()
-        .flatMap((name) => filesBelow(root, join(path, name)))
-    : [path];
+  const entries = unlessAbsent(() => readdirSync(join(root, path), { withFileTypes: true }));
+  if (entries === undefined) {
+    return [path];
+  }
+  const below = entries.toSorted((one, other) => (one.name < other.name ? -1 : 1));
+  return below.flatMap((entry) => {
+    const at = `${path}/${entry.name}`;
+    return entry.isFile() ? [at] : filesBelow(root, at);
+  });
 }
 
 /** Gives a directory the time of now, where we may. */
