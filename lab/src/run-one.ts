@@ -10,6 +10,7 @@ import { readAgentLogs } from "./run-directory.ts";
 import type { ScenarioResult } from "./scenario-result.ts";
 import { type OpenLab, runScenario } from "./scenario-run.ts";
 import type { Scenario, Variant } from "./scenario.ts";
+import type { Turns } from "./turns.ts";
 import { systemClock } from "./system/clock.ts";
 import { neighbourTableOverflows } from "./system/neighbour-table.ts";
 import { defaultFlanneld } from "./own-agent.ts";
@@ -29,6 +30,8 @@ export interface RunRequest {
   readonly driver?: HostDriverName;
   /** For bringing the lab up. */
   readonly timeoutSeconds?: number | undefined;
+  /** Of labs that come up: agents that all start at once take every core, while other runs ask how soon theirs act. */
+  readonly turns?: Turns;
   readonly repetition?: Repetition;
   /** Of all that the lab leaves to chance. */
   readonly seed: number;
@@ -95,11 +98,33 @@ async function endWatch(runDirectory: string): Promise<boolean> {
   }
 }
 
-function play(
+async function play(
   scenario: Scenario,
   variant: Variant,
   request: RunRequest,
   { name, runDirectory }: { readonly name: string; readonly runDirectory: string },
+): Promise<ScenarioResult> {
+  // Waiting is none of the run's time.
+  const isUp = await request.turns?.take();
+  try {
+    return await playInTurn(scenario, variant, request, { name, runDirectory, isUp });
+  } finally {
+    isUp?.();
+  }
+}
+
+interface Place {
+  readonly name: string;
+  readonly runDirectory: string;
+  /** Is told when the lab is up, or will not be. */
+  readonly isUp: (() => void) | undefined;
+}
+
+function playInTurn(
+  scenario: Scenario,
+  variant: Variant,
+  request: RunRequest,
+  { name, runDirectory, isUp }: Place,
 ): Promise<ScenarioResult> {
   const defaults = { flanneld: defaultFlanneld(), workingDirectory: workingDirectory() };
   const { flanneld, driver, timeoutSeconds, repetition, seed, again, leave, signal } = request;
@@ -128,10 +153,8 @@ function play(
         ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
       };
       const options = labOptions({ ...wishes, name, flanneld, ...more }, defaults);
-      const launched = await launchLab(options, runDirectory, {
-        signal,
-        keepOnFail: leave === "lab",
-      });
+      const call = { signal, keepOnFail: leave === "lab" };
+      const launched = await launchLab(options, runDirectory, call).finally(isUp);
       return {
         lab: launched.lab,
         readLogs: () => readAgentLogs(runDirectory),

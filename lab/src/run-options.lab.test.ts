@@ -41,6 +41,13 @@ const DRAWN: Scenario = {
 };
 const UNREACHED: Scenario = { ...PLAIN, name: "unreached" };
 
+/** When the last of the agents was started that a lab came up with. */
+function agentsStartedMs(events: readonly RunEvent[] = []): number {
+  const first = events.findIndex(({ type }) => type === "step-began");
+  const started = events.slice(0, first).filter(({ type }) => type === "agent-started");
+  return startedMs(events) + Math.max(...started.map(({ at }) => at));
+}
+
 function startedMs(events: readonly RunEvent[] = []): number {
   const [first] = events;
   return first?.type === "run-started" ? Date.parse(first.wallClock) : Number.NaN;
@@ -195,6 +202,8 @@ requires("lab")("lab run, told how", () => {
     );
     const endedMs = startedMs(plain) + (plain?.at(-1)?.at ?? 0);
     expect(startedMs(unreached)).toBeLessThan(endedMs);
+    const [first, second] = [plain, unreached].toSorted((a, b) => startedMs(a) - startedMs(b));
+    expect(startedMs(second)).toBeGreaterThan(agentsStartedMs(first));
     // It has a node less.
     expect(startedMs(stuck)).toBeGreaterThan(startedMs(unreached));
     expect(labsLeft()).toEqual([]);

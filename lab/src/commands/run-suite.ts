@@ -7,6 +7,7 @@ import { formatVerdictLine, openSummary } from "../report/terminal-summary.ts";
 import { type RunRequest, type RunResult, runOne } from "../run-one.ts";
 import type { Scenario, Variant } from "../scenario.ts";
 import { interruptSignal, type Terminal } from "../system/terminal.ts";
+import { Turns } from "../turns.ts";
 import { joinWords } from "../words.ts";
 import { orderOfRuns } from "./run-order.ts";
 
@@ -72,6 +73,7 @@ export async function runAll(choices: readonly Choice[], suite: Suite): Promise<
   const runs = new Map<Job, BegunRun>();
   // Reports keep the order of the scenarios, whichever is begun first.
   const begun = (): readonly BegunRun[] => jobs.flatMap((job) => runs.get(job) ?? []);
+  const turns = new Turns();
   let isOver = false;
   const work = async (waiting: Job[]): Promise<void> => {
     while (!isOver && !interrupt.signal.aborted) {
@@ -83,7 +85,8 @@ export async function runAll(choices: readonly Choice[], suite: Suite): Promise<
       runs.set(job, run);
       const number = (suite.runsBefore ?? 0) + jobs.indexOf(job) + 1;
       try {
-        run.result = await runLogged(job, suite, { number, signal: interrupt.signal }, run.stories);
+        const own = { number, signal: interrupt.signal, turns };
+        run.result = await runLogged(job, suite, own, run.stories);
       } finally {
         isOver ||= run.result === undefined || run.result.leftUp !== undefined;
       }
@@ -136,7 +139,7 @@ function jobsOf(choices: readonly Choice[], { repeat, seed }: Suite): Job[] {
 async function runLogged(
   job: Job,
   { flanneld, driver, timeoutSeconds, leave, jobs, terminal, isQuiet, folder, again }: Suite,
-  { number, signal }: Pick<RunRequest, "number" | "signal">,
+  own: Pick<RunRequest, "number" | "signal" | "turns">,
   stories: Story[],
 ): Promise<LoggedResult> {
   const { scenario, variant, repetition, seed } = job;
@@ -145,13 +148,13 @@ async function runLogged(
   // What several runs say while they go on would not be told apart: each is told of at its end.
   const tell = jobs === 1 ? terminal.out : (text: string): number => lines.push(text);
   const print = isQuiet ? String : tell;
-  const runFolder = [number, scenario.name, variant.backend, variant.family].join("-");
+  const runFolder = [own.number, scenario.name, variant.backend, variant.family].join("-");
   const watchFolder = join(folder, runFolder);
   const log = new EventLogWriter(watchFolder, [openSummary(style, print)]);
   const ofMany = repetition === undefined ? {} : { repetition };
   try {
     const result = await runOne(scenario, variant, {
-      number,
+      ...own,
       flanneld,
       ...(driver === undefined ? {} : { driver }),
       timeoutSeconds,
@@ -159,7 +162,6 @@ async function runLogged(
       seed,
       again: commandOf(job, again),
       leave,
-      signal,
       watchFolder,
       append: (event) => {
         log.append(event);
