@@ -199,6 +199,19 @@ requires("lab")("a lab, from the command line", () => {
     expect(markedProcesses(workplace)).toEqual([]);
   });
 
+  it("has a store that waits for no disk when it is written to", async () => {
+    await workplace.run(...UP, "--nodes", "1");
+    const metrics =
+      "fetch('http://172.31.1.2:2379/metrics').then(async (it) => console.log(await it.text()))";
+    const { stdout } = await workplace.run("exec", "etcd", "--", process.execPath, "-e", metrics);
+    const count = (name: string): number =>
+      Number(new RegExp(`^${name} (\\d+)$`, "m").exec(stdout)?.[1]);
+    const writes = count("etcd_server_proposals_applied_total");
+    expect(writes).toBeGreaterThan(2);
+    // Of the two its log begins with.
+    expect(count("etcd_disk_wal_fsync_duration_seconds_count")).toBe(2);
+  });
+
   it("compiles its supervisor once, though nobody lets that end by itself", async () => {
     const compiled = join(workplace.scratch, "compiled");
     const environment = { NODE_COMPILE_CACHE: compiled };
