@@ -235,6 +235,9 @@ requires("lab")("lab run, told how", () => {
       "--flanneld",
       ROUTE_AGENT,
       "--pause-on-fail",
+      // A single run is told of while it goes on, also where several could be made at a time.
+      "--jobs",
+      "4",
     );
     child.stdout?.on("data", (text: Buffer) => {
       if (text.includes("✓ fault delete-route")) {

@@ -66,8 +66,9 @@ interface Job {
  * its own, so they share the machine's cores and nothing else.
  * @throws LabError "interrupted"
  */
-export async function runAll(choices: readonly Choice[], suite: Suite): Promise<SuiteResult> {
-  const jobs = jobsOf(choices, suite);
+export async function runAll(choices: readonly Choice[], wanted: Suite): Promise<SuiteResult> {
+  const jobs = jobsOf(choices, wanted);
+  const suite = { ...wanted, jobs: Math.min(wanted.jobs, jobs.length) };
   const { alone, together } = orderOfRuns(jobs, suite.jobs);
   const interrupt = interruptSignal();
   const runs = new Map<Job, BegunRun>();
