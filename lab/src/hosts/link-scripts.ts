@@ -40,19 +40,30 @@ export const STATE_DIRECTORY = "/var/lib/flannel";
 /**
  * Where the machine has no directory for state, hosts could not be given theirs: /var/lib becomes a copy of itself, made of mounts, that
  * has one. Only in the mount namespace that it is run in, and those made from it.
+ *
+ * One mount(8) does all names that fstab(5) can have as they are. It must take paths as they are, too: what a descriptor leads to is called
+ * /var/lib/NAME like the empty directory above it. Without the dot it would leave out what was a mount before.
  */
 export const STATE_MOUNT_POINT_SCRIPT: string = `set -e
 [ ! -d ${STATE_DIRECTORY} ] || exit 0
 exec 9</var/lib
 mount -t tmpfs -o mode=755 tmpfs /var/lib
-ls -A /proc/self/fd/9/ | while IFS= read -r entry; do
+cd /proc/self/fd/9/
+table=/var/lib/.mounts
+set --
+for entry in * .[!.]* ..?*; do
   from=/proc/self/fd/9/$entry
-  to=/var/lib/$entry
-  if [ -L "$from" ]; then cp -P "$from" "$to"; continue; fi
-  if [ -d "$from" ]; then mkdir "$to"; elif [ -f "$from" ]; then : > "$to"; else continue; fi
-  mount --rbind "$from" "$to"
-done
-mkdir -p ${STATE_DIRECTORY}
+  to=/var/lib/./$entry
+  if [ -L "$entry" ]; then cp -P "$entry" "$to"; continue; fi
+  if [ -d "$entry" ]; then set -- "$@" "$to"; elif [ -f "$entry" ]; then : > "$to"; else continue; fi
+  case $entry in
+    *[!a-zA-Z0-9._+@:-]*) [ -f "$to" ] || mkdir "$to"; mount -c --rbind "$from" "$to" ;;
+    *) echo "$from $to none rbind" ;;
+  esac
+done > $table
+mkdir -p "$@" ${STATE_DIRECTORY}
+mount -a -c -T $table
+rm $table
 `;
 
 /** Names a UTS namespace; in a user namespace only a system call may. */
