@@ -68,14 +68,17 @@ export class Environment {
     return this.#choice.backend;
   }
 
-  /** Looks at the external interface. As long as something of it is missing, what it was before stands. @throws AgentError "kernel-refused" */
-  async look(): Promise<void> {
+  /**
+   * Looks at the external interface. As long as something of it is missing, what it was before stands.
+   * @returns whether it is, or lacks, something else than at the look before
+   * @throws AgentError "kernel-refused"
+   */
+  async look(): Promise<boolean> {
     this.looks.set(undefined);
     const { external, problems } = this.#follow(await askMachine(this.#parts));
     if (isSame(external, this.#choice.external)) {
       this.#choice = { ...this.#choice, external };
-      this.#say(problems);
-      return;
+      return this.#say(problems);
     }
     try {
       const backend = this.#choice.backend.onto(external);
@@ -87,9 +90,10 @@ export class Environment {
         "the external interface changed, following it",
       );
       this.#moved(backend);
+      return true;
     } catch (error) {
       if (!(error instanceof AgentError && error.code === "config-invalid")) throw error;
-      this.#say([...problems, error.message]);
+      return this.#say([...problems, error.message]);
     }
   }
 
@@ -107,16 +111,17 @@ export class Environment {
     }
   }
 
-  /** Each problem once when it begins and once when it ends, however often it is seen. */
-  #say(problems: readonly string[]): void {
+  /** Each problem once when it begins and once when it ends, however often it is seen. @returns whether there was one to tell of */
+  #say(problems: readonly string[]): boolean {
     const { log } = this.#parts;
     const now = new Set(problems);
-    for (const problem of now)
-      if (!this.#said.has(problem))
-        log.warn({}, `${problem}: keeping data path and lease as they are until that changes`);
-    for (const problem of this.#said)
-      if (!now.has(problem)) log.info({ was: problem }, "no longer so");
+    const begun = problems.filter((problem) => !this.#said.has(problem));
+    const ended = [...this.#said].filter((problem) => !now.has(problem));
+    for (const problem of begun)
+      log.warn({}, `${problem}: keeping data path and lease as they are until that changes`);
+    for (const problem of ended) log.info({ was: problem }, "no longer so");
     this.#said = now;
+    return begun.length + ended.length > 0;
   }
 }
 

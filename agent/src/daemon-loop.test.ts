@@ -53,7 +53,7 @@ async function bench({
     watch: tells ? kernel.watch.bind(kernel) : silence,
   });
   const parts = {
-    environment: { backend, look: () => Promise.resolve() },
+    environment: { backend, look: () => Promise.resolve(false) },
     kernel: heard,
     clock,
     log,

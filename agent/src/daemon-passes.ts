@@ -37,8 +37,8 @@ const LOOKUPS_AT_ONCE = 256;
 export interface Surroundings {
   /** As of the last look. When it is another one, `own` is another lease too. */
   readonly backend: Backend;
-  /** @throws AgentError "kernel-refused" */
-  look(): Promise<void>;
+  /** @returns whether they are other ones than at the look before @throws AgentError "kernel-refused" */
+  look(): Promise<boolean>;
 }
 
 /** What an agent before this one may have left, under another configuration or while nobody was there. All of it goes (invariant D1). */
@@ -192,16 +192,19 @@ export class Passes {
     const { clock } = this.#parts;
     const beganMs = clock.nowMs();
     this.schedule.began(beganMs);
+    let isElsewhere = false;
     try {
-      await this.#parts.environment.look();
+      isElsewhere = await this.#parts.environment.look();
       const { wish } = await this.#plan("whole");
-      const report = await this.#mirror.whole(wish, this.#refusals.patience(cause));
+      // What was refused before was refused elsewhere.
+      const patience = this.#refusals.patience(isElsewhere ? "start" : cause);
+      const report = await this.#mirror.whole(wish, patience);
       if (!wish.additive && report.failures.length === 0) this.#isAdopted = true;
       this.#conclude(report, { cause, kind: "whole", beganMs, wish });
       this.unreadable(undefined);
       return report;
     } finally {
-      this.schedule.ended(clock.nowMs());
+      this.schedule.ended(clock.nowMs(), isElsewhere);
     }
   }
 

@@ -34,6 +34,18 @@ test("a storm of events makes one look in 500 ms, and less when a look costs muc
   expect(schedule.next.atMs).toBe(2_000);
 });
 
+test("a look that found other surroundings is followed by the next after a burst, unless looking costs much", () => {
+  const schedule = new Schedule();
+  schedule.began(1_000);
+  schedule.ask("kernel-event", 1_009);
+  schedule.ended(1_020, true);
+  expect(schedule.next).toEqual({ atMs: 1_109, cause: "kernel-event" });
+  schedule.began(1_109);
+  schedule.ask("kernel-event", 1_110);
+  schedule.ended(1_209, true);
+  expect(schedule.next.atMs).toBe(1_309);
+});
+
 test("an event during a look asks for another", () => {
   const schedule = new Schedule();
   schedule.began(1_000);

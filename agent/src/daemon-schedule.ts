@@ -46,9 +46,11 @@ export class Schedule {
     this.#sweepMs = nowMs + SWEEP_MS;
   }
 
-  ended(nowMs: number): void {
+  /** @param isElsewhere whether it found the node's surroundings changed: of several changes it may have seen but the first */
+  ended(nowMs: number, isElsewhere = false): void {
     const costMs = nowMs - this.#beganMs;
-    this.#spacingMs = Math.max(SPACING_MS, SPACING_PER_COST * costMs);
+    const leastMs = isElsewhere ? BURST_MS : SPACING_MS;
+    this.#spacingMs = Math.max(leastMs, SPACING_PER_COST * costMs);
     this.#sweepMs = Math.max(this.#sweepMs, this.#beganMs + this.#spacingMs);
   }
 

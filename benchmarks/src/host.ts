@@ -63,7 +63,7 @@ export async function openHost(kernel: Kernel): Promise<Host> {
     subnets: { 4: parseCidr(`10.${OWN_SUBNET >> 8}.${OWN_SUBNET & 0xff}.0/24`) },
   };
   const reconciler = openReconciler({
-    environment: { backend, look: () => Promise.resolve() },
+    environment: { backend, look: () => Promise.resolve(false) },
     kernel,
     clock: new SystemClock(),
     log,

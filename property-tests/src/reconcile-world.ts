@@ -99,7 +99,7 @@ export class ReconcileWorld implements AsyncDisposable {
       ...backend.attributes,
     };
     this.reconciler = openReconciler({
-      environment: { backend, look: () => Promise.resolve() },
+      environment: { backend, look: () => Promise.resolve(false) },
       kernel: this.#watched(tells),
       clock: this.clock,
       log: this.log,
